@@ -136,7 +136,7 @@ def test_what_is_printed_goes_through_the_one_console_that_shows_control_charact
                 writers += [of] if writes else []
     assert consoles == []
     # JSON, which escapes; a SPEC as YAML, which does; lines that are made visible; the version.
-    assert set(writers) == {"cli/app.py", "cli/data.py", "cli/output.py", "cli/verbosity.py"}
+    assert set(writers) == {"cli/app.py", "cli/output.py", "cli/verbosity.py"}
 
 
 def test_every_room_has_its_place_in_the_order() -> None:

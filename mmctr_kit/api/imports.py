@@ -9,6 +9,7 @@ from mmctr_kit.api.progress import Progress, ProgressEvent, listening
 from mmctr_kit.errors import UsageError
 
 if TYPE_CHECKING:
+    from mmctr_kit.datasets.imports.load import GuessedSpec
     from mmctr_kit.datasets.imports.spec import Spec
     from mmctr_kit.datasets.imports.write import ImportedData
 
@@ -65,7 +66,7 @@ def import_data(
     >>> made.users, made.items, round(made.label_mean, 2)
     (39, 15, 0.5)
     """
-    from mmctr_kit.datasets.imports.load import find_spec, load_spec, shipped
+    from mmctr_kit.datasets.imports.load import find_spec, load_shipped, load_spec, shipped
     from mmctr_kit.datasets.imports.load import guess_spec as guess_tables
     from mmctr_kit.datasets.imports.sources import is_table
 
@@ -73,12 +74,14 @@ def import_data(
         if source is not None:
             raise UsageError(f"source goes with a SPEC; found the log '{spec}'; name its path")
         tables = [Path(spec), *([Path(items)] if items else [])]
-        return _run(guess_tables(tables, as_lines(set)), Path(), Path(out), progress)
+        guess = guess_tables(tables, as_lines(set))
+        return _run(guess.spec, Path(), Path(out), progress, guess)
     if items is not None:
         raise UsageError(f"items goes with a log as SPEC; found '{spec}', whose key is items.files")
     path = find_spec(str(spec))
-    of_package = path in shipped().values()
-    folder = Path(source) if source else Path() if of_package else path.parent
+    if source is None and path in shipped().values():
+        return _run(load_shipped(path.stem, as_lines(set)), Path(), Path(out), progress)
+    folder = path.parent if source is None else Path(source)
     return _run(load_spec(path, as_lines(set)), folder, Path(out), progress)
 
 
@@ -132,7 +135,9 @@ def import_movielens(
     return _run(spec, folder, Path(out), progress)
 
 
-def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> "ImportedData":
+def _run(
+    spec: "Spec", folder: Path, out: Path, progress: Progress, guess: "GuessedSpec | None" = None
+) -> "ImportedData":
     from mmctr_kit.datasets.imports.write import import_data as run
 
     with listening(progress) as listen:
@@ -141,6 +146,8 @@ def _run(spec: "Spec", folder: Path, out: Path, progress: Progress) -> "Imported
             folder,
             out,
             lambda stage, done: listen(ProgressEvent("load", "", stage, done, 1.0)),
+            guess.notes if guess else (),
+            guess.guessed_rules if guess else (),
         )
 
 

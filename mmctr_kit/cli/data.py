@@ -4,10 +4,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Exit, Option, Typer, echo
+from typer import Argument, Context, Exit, Option, Typer
 
 from mmctr_kit.cli import options, profile
-from mmctr_kit.cli.output import print_json, progress, report, say, say_path, status
+from mmctr_kit.cli.output import (
+    print_json,
+    print_yaml,
+    progress,
+    report,
+    say,
+    say_path,
+    status,
+    warn,
+)
 from mmctr_kit.errors import UsageError, plural
 
 if TYPE_CHECKING:
@@ -91,13 +100,13 @@ def synth(
     say(f"best possible AUC, row by row: {best}")
 
 
-def _example(wanted: bool) -> None:
+def _example(context: Context, wanted: bool) -> None:
     """Print the shipped SPEC with every key and end the command."""
     if not wanted:
         return
     from mmctr_kit.datasets.imports.load import shipped
 
-    echo(shipped()["example"].read_text("utf-8"), nl=False)
+    print_yaml(shipped()["example"].read_text("utf-8"), context.params["as_json"])
     raise Exit
 
 
@@ -153,7 +162,7 @@ def import_(
     from mmctr_kit.api.imports import guess_spec, import_data
 
     if guess:
-        print(guess_spec(spec), end="")
+        print_yaml(guess_spec(spec), as_json)
         return
     if len(spec) != 2:
         raise UsageError(
@@ -196,6 +205,10 @@ def movielens(
 
 
 def _print_import(made: "ImportedData", as_json: bool) -> None:
+    from mmctr_kit.datasets.imports.write import ORDER_DRAWN
+
+    if ORDER_DRAWN in made.notes:
+        warn(ORDER_DRAWN)
     if as_json:
         print_json({**asdict(made), "data": str(made.data)})
         return
@@ -206,13 +219,13 @@ def _print_import(made: "ImportedData", as_json: bool) -> None:
     say(made.how)
     say(
         f"{plural(made.read, 'interaction')} read: {plural(made.positives, 'positive')}, "
-        f"{plural(made.negatives, 'negative')}; {made.drawn:,} negatives drawn; time in "
-        f"{made.time_unit}"
+        f"{plural(made.negatives, 'negative')}; {made.drawn:,} negatives drawn; "
+        f"{'no time' if made.time_unit == 'none' else f'time in {made.time_unit}'}"
     )
     if made.dropped:
-        say("no rows, since they are")
+        say("left out of the rows:")
         for why, count in made.dropped.items():
-            say(f"{count:,} {why}")
-    for note in made.notes:
+            say(f"  {count:,} {why}")
+    for note in (note for note in made.notes if note != ORDER_DRAWN):
         say(f"note: {note}")
     say_path("report, SPEC and original ids: ", made.data / "import", "")

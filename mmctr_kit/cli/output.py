@@ -128,6 +128,16 @@ def print_json(content: Any) -> None:
     sys.stdout.write(text + "\n")
 
 
+def print_yaml(text: str, as_json: bool) -> None:
+    """Print a YAML text as it stands, with its comments, or its content as JSON."""
+    from mmctr_kit.yaml_files import parse_yaml
+
+    if as_json:
+        print_json(parse_yaml(text))
+    else:
+        typer.echo(text, nl=False)
+
+
 def finite(value: Any) -> Any:
     """Copy a value for JSON: NaN and infinite numbers are null, at any depth."""
     if isinstance(value, dict):

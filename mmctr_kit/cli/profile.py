@@ -77,7 +77,7 @@ def _row(v: "TestResult") -> list[str]:
     if not r.value.n:
         return [r.probe, r.where, "not measured", "", ""]
     clean = "" if math.isnan(r.clean) else f"{r.clean:.1f}±{f'{r.tolerance:g}'}"
-    return [r.probe, r.where, str(r.value), clean, "LOOK" if v.suspicious else "fine"]
+    return [r.probe, r.where, str(r.value), clean, "LOOK" if v.suspicious else "clean"]
 
 
 def _wrapped(text: str, style: str = "") -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Context, Exit, Option, echo
+from typer import Context, Exit, Option
 
 from mmctr_kit.audit.findings import exit_code
 from mmctr_kit.cli import options
@@ -11,6 +11,7 @@ from mmctr_kit.cli.output import (
     finite,
     print_findings,
     print_json,
+    print_yaml,
     report,
     say,
     say_path,
@@ -20,13 +21,13 @@ from mmctr_kit.cli.output import (
 from mmctr_kit.errors import plural
 
 
-def _spec_example(wanted: bool) -> None:
+def _spec_example(context: Context, wanted: bool) -> None:
     """Print the challenge's spec and end the command."""
     if not wanted:
         return
     from mmctr_kit.submission.spec import SHIPPED
 
-    echo(SHIPPED.read_text("utf-8"), nl=False)
+    print_yaml(SHIPPED.read_text("utf-8"), context.params["as_json"])
     raise Exit
 
 

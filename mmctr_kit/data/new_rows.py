@@ -71,8 +71,6 @@ def read_rows(source: "Path | pa.Table", data: ChallengeData) -> NewRows:
     where = _Where(source if isinstance(source, Path) else None)
     columns = _columns(source if isinstance(source, pa.Table) else _read(source), where)
     count = len(ints(columns["user_id"]))
-    if not count:
-        raise DataError(f"{where} holds no row; expected one for each score that is asked for")
     _require_known(columns, where, data.n_items)
     ids = ints(columns["ID"]) if "ID" in columns else None
     if ids is not None:
@@ -173,6 +171,8 @@ def _columns(table: pa.Table, where: _Where) -> dict[str, Any]:
                 f"{where} {fault}; expected {', '.join(_NEEDED)} and perhaps ID, found "
                 f"{', '.join(present) or 'none'}"
             )
+    if not len(table):
+        raise DataError(f"{where} has no rows; expected one for each score that is asked for")
     names = (*_NEEDED, "ID") if "ID" in present else _NEEDED
     arrays = {name: whole_column(table.column(name)) for name in names}
     histories = arrays["item_seq"]

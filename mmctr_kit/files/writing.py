@@ -243,7 +243,7 @@ def require_free(
     if path.is_dir():
         raise UsageError(f"'{path}' is a folder; name a file, like {path / f'name{suffixes[0]}'}")
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"'{path}' is no name for {what}; end it in {suffixes[0]}")
+        raise UsageError(f"'{path}' is no name for {what}; end it in {' or '.join(suffixes)}")
     if path.exists() and not replace:
         raise UsageError(f"'{path}' exists{advice}")
 

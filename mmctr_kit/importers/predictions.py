@@ -57,9 +57,9 @@ def import_predictions(
 
     ``test`` is a submission (zip or CSV), or a parquet or CSV file with ID; ``valid`` and ``oof``
     are parquet or CSV files with user_id, item_id and, if a pair occurs twice, occurrence. The
-    scores are in a column logit, or probability, score or prediction (in [0, 1]). ``oof`` also has
-    a column fold, the same for all rows of a user. Probabilities become logits; 0 and 1 are placed
-    one logit beyond the others.
+    scores are in a column logit, or probability, score or prediction (in [0, 1]); beside a logit,
+    a probability or score is not read. ``oof`` also has a column fold, the same for all rows of a
+    user. Probabilities become logits; 0 and 1 are placed one logit beyond the others.
 
     Without ``valid`` the run has no valid rows, so no valid AUC. The files hold fold means for
     valid and test, and no fold model's scores. So the metrics have no ``fold_models_valid`` and no
@@ -143,10 +143,13 @@ def _is_table(path: Path) -> bool:
 
 def _logits(frame: "pd.DataFrame", path: Path) -> Floats:
     named = [c for c in _SCORE_COLUMNS if c in frame.columns]
+    if "logit" in named and "prediction" not in named:
+        named = ["logit"]  # the others are made of it, as in a file that ``predict`` wrote
     if len(named) != 1:
+        todo = f"; leave out all but one of {', '.join(named)}" if named else ""
         raise DataError(
             f"{path} has {len(named)} score columns; expected one of {', '.join(_SCORE_COLUMNS)}, "
-            f"found {', '.join(frame.columns)}"
+            f"found {', '.join(frame.columns)}{todo}"
         )
     values = numbers(frame, named[0], path).astype(np.float64)
     return values if named[0] == "logit" else _to_logit(values, path)

@@ -89,7 +89,7 @@ def test_nothing_is_written_where_it_may_not_be(
 ) -> None:
     data, taken = tiny_root / "data", tmp_path / "taken.csv"
     taken.write_text("mine\n")
-    for out, says in ((taken, "--force"), (tmp_path / "a.txt", r"end it in .parquet")):
+    for out, says in ((taken, "--force"), (tmp_path / "a.txt", r"end it in .parquet or .csv$")):
         with pytest.raises(UsageError, match=says):
             mmctr_kit.predict("first", test_file, data, out=out, runs=runs)
     with pytest.raises(UsageError, match="is the file of rows"):

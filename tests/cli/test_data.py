@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.yaml_files import parse_yaml
 from tests.cli.conftest import mistake, run
 from tests.datasets.imports.made_movielens import WRITERS, make_source
 
@@ -36,7 +37,7 @@ def test_an_import_says_what_became_of_the_log_and_json_says_the_same(tmp_path: 
     assert "positives: rating >= 4; negatives: 3 a positive, drawn by popularity" in " ".join(
         done.output.split()
     )
-    assert re.search(r"\d+ positives that are history alone", done.output)
+    assert re.search(r"\nleft out of the rows:\n(  .*\n)*  \d+ positives that are ", done.stdout)
     told = run("data", "movielens", str(source), str(tmp_path / "b"), "--json")
     made = json.loads(told.stdout)
     assert f"train {made['rows']['train']:,}" in done.output
@@ -66,6 +67,16 @@ def test_the_spec_with_every_key_is_printed_as_it_stands_and_loads(tmp_path: Pat
         assert "mmctr-kit data import --example" in run("data", "import", *words).output
 
 
+def test_a_printed_spec_is_json_if_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("userId,movieId,rating\n1,2,3\n")
+    for words in (("--example",), ("--guess", str(tmp_path / "log.csv"))):
+        shown = run("data", "import", *words)
+        for order in ((*words, "--json"), ("--json", *words)):
+            told = run("data", "import", *order)
+            assert told.exit_code == 0, told.output
+            assert json.loads(told.stdout) == parse_yaml(shown.stdout)
+
+
 def test_a_log_itself_is_enough_for_the_simple_case(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -82,6 +93,24 @@ def test_a_log_itself_is_enough_for_the_simple_case(
     assert "cannot tell interactions." in error
     code, error = mistake(capsys, "data", "import", "recbole", out, "--items", items)
     assert (code, "goes with a log" in error) == (2, True)
+
+
+def test_a_log_without_a_time_is_warned_of_on_standard_error(tmp_path: Path) -> None:
+    rows = [f"{u},{i},{1 + (u + i) % 5}" for u in range(30) for i in range(u % 7, u % 7 + 15)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,movie,stars", *rows]) + "\n")
+    for words in ((), ("--json",)):
+        out = tmp_path / f"out{len(words)}"
+        done = run("data", "import", str(tmp_path / "log.csv"), str(out), *words)
+        assert done.exit_code == 0, done.output
+        told = "warning: the order of each user's rows is drawn, since no column holds the time; "
+        assert done.stderr.count(told + "give it with --set interactions.time=COLUMN\n") == 1
+    assert (
+        "negatives drawn; no time\n"
+        in run("data", "import", str(tmp_path / "log.csv"), str(tmp_path / "b")).stdout
+    )
+    report = json.loads((tmp_path / "out0" / "import" / "report.json").read_text())
+    assert report["notes"][0].startswith("the order of each user's rows is drawn")
+    assert json.loads(done.stdout)["notes"] == report["notes"]
 
 
 def test_an_import_that_cannot_be_meant_is_one_line(

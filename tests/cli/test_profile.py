@@ -3,13 +3,16 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
+from mmctr_kit.audit.profile.measurement import Measurement, holm_test
 from mmctr_kit.cli.app import app
 from mmctr_kit.data.contract import FILES
+from mmctr_kit.metrics.estimate import Estimate
 
 
 def run(*arguments: str) -> Result:
@@ -57,6 +60,18 @@ def test_json_has_each_measurement_with_its_error_and_verdict(leaky: Path) -> No
     assert by_verdict["suspicious"][0]["todo"]
     assert all(r["p_holm"] >= r["p"] for r in found)
     assert all(r["error"] is None or r["error"] >= 0 for r in by_verdict["clean"])
+
+
+def test_the_table_has_the_word_of_the_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Measurement.of("row-order", "train", Estimate(0.5, 0.01, 100), 0.0, "nothing")
+    tests = holm_test([sound, Measurement.none("row-order", "valid", "no rows")])
+    found = SimpleNamespace(results=tests, ok=True)
+    monkeypatch.setattr("mmctr_kit.api.data.profile_data", lambda *_, **__: found)
+    rows = run("anywhere").stdout.splitlines()[1:3]
+    verdicts = [content["verdict"] for content in json.loads(run("anywhere", "--json").stdout)]
+    assert verdicts == ["clean", "not measured"]
+    for row, verdict in zip(rows, verdicts, strict=True):
+        assert row.rstrip().endswith(verdict)
 
 
 def test_help_has_an_example() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mmctr_kit.yaml_files import parse_yaml
 from tests.cli.conftest import mistake, run
 
 
@@ -62,6 +63,8 @@ def test_the_example_spec_is_printed_whole_and_loads(tmp_path: Path) -> None:
 
     shown = run("submit", "--spec-example")
     assert (shown.exit_code, shown.output) == (0, SHIPPED.read_text())
+    told = run("submit", "--spec-example", "--json")
+    assert json.loads(told.stdout) == parse_yaml(shown.output)
     (tmp_path / "mine.yaml").write_text(shown.output)
     assert load_spec(tmp_path / "mine.yaml") == challenge()
 

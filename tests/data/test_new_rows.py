@@ -134,7 +134,7 @@ MISTAKES = {
     ),
     "one ID": (table([[1], [1]], ID=[2, 2]), "row 2 .*: ID 2 occurs .* but 1 row has the ID of e"),
     "null": (table([[1]], user_id=[None]), "user_id is empty; expected a whole number"),
-    "nothing": (table([[1]]).slice(0, 0), "holds no row"),
+    "nothing": (table([[1]]).slice(0, 0), "the table of rows has no rows; expected one for each"),
     "number": (table([3]), "expected one array or list a row"),
 }
 
@@ -157,6 +157,11 @@ def test_a_mistake_in_the_rows_is_one_line_that_names_it(name: str, tiny: Challe
         ("rows.csv", b"user_id;item_id\n1;2\n", "rows.csv: the header has ';' between columns; "),
         ("rows.csv", b"user_id\titem_id\n1\t[2, 3]\n", "the header has tabs .*expected ','"),
         ("rows.csv", b"", r"rows.csv cannot be read \(Empty CSV"),
+        (
+            "rows.csv",
+            b"user_id,item_seq,item_id,likes_level,views_level\n",
+            "rows.csv has no rows; expected one for each score that is asked for",
+        ),
         (
             "rows.csv",
             b"user_id,item_seq,item_id,likes_level,views_level\n1,[1,2],3,4,5\n",

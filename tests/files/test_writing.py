@@ -50,7 +50,7 @@ def test_a_name_is_free_for_a_new_file_of_its_kind(tmp_path: Path) -> None:
     assert refused(page, False) == f"'{page}' exists; name another --out"
     require_free(page, "a page", (".html", ".htm"), True, "")
     text = tmp_path / "a.txt"
-    assert refused(text, True) == f"'{text}' is no name for a page; end it in .html"
+    assert refused(text, True) == f"'{text}' is no name for a page; end it in .html or .htm"
     folder = tmp_path / "b.html"
     folder.mkdir()
     assert refused(folder, True) == f"'{folder}' is a folder; name a file, like {folder}/name.html"

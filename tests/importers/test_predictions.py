@@ -156,6 +156,18 @@ def test_probabilities_become_their_logits(frames: Frames, make: Make, name: str
     np.testing.assert_allclose(found.test_mean(), logits["test"], atol=1e-12)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.parametrize("other", ["score", "probability"])
+def test_the_logit_counts_where_predict_wrote_its_score_beside_it(
+    frames: Frames, make: Make, other: str, suffix: str
+) -> None:
+    both = {n: f.assign(**{other: _sigmoid(f["logit"])}) for n, f in frames.items()}
+    run = make(both, suffix)
+    assert run is not None
+    np.testing.assert_array_equal(run.predictions().test[0], frames["test"]["logit"])
+    np.testing.assert_array_equal(run.predictions().valid[0], frames["valid"]["logit"])
+
+
 def test_probabilities_of_0_and_1_are_finite_and_keep_their_order(
     frames: Frames, make: Make
 ) -> None:
@@ -258,7 +270,7 @@ def _a_fold_a_user(frames: Frames) -> Frames:
 
 
 def _two_scores(frames: Frames) -> Frames:
-    return frames | {"valid": frames["valid"].assign(score=0.5)}
+    return frames | {"valid": frames["valid"].assign(prediction=0.5)}
 
 
 FAULTS: dict[str, tuple[Callable[[Frames], Frames], str]] = {
@@ -283,7 +295,7 @@ FAULTS: dict[str, tuple[Callable[[Frames], Frames], str]] = {
     "text logit": (_set("oof", "logit", "high"), "logit is 'high'; expected numbers"),
     "no user": (_without("valid", "user_id"), "lacks column user_id"),
     "no score": (_without("valid", "logit"), "0 score columns; expected one of logit"),
-    "two scores": (_two_scores, "2 score columns"),
+    "two scores": (_two_scores, "2 score col.*; leave out all but one of logit, prediction$"),
     "no ID": (_without("test", "ID"), "lacks column ID"),
     "no fold": (_without("oof", "fold"), "lacks column fold"),
     "logits named probability": (

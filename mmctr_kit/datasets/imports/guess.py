@@ -2,38 +2,25 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmctr_kit.data.contract import PICTURE_SUFFIXES
+from mmctr_kit.datasets.imports.roles import (
+    TOPS,
+    Roles,
+    item_roles,
+    likeness,
+    log_roles,
+    plain,
+    time_by_values,
+    time_unit,
+)
 from mmctr_kit.datasets.imports.sample import Column, Sample, take_sample
 from mmctr_kit.errors import UsageError, visible
 
 FILL_IN = "FILL_IN"
 """Written in place of a column that the guess did not find."""
-
-_NAMES = {
-    "user": "user userid uid reviewerid customerid visitorid memberid accountid profileid viewerid "
-    "usernumber useridx username sessionid session member customer reviewer",
-    "item": "item itemid iid movieid movie parentasin asin videoid video productid product sku "
-    "skuid articleid article newsid bookid isbn songid trackid adid goodsid contentid appid gameid "
-    "businessid recipeid pid mid",
-    "time": "timestamp unixreviewtime ts unixtime eventtimestamp eventtime time datetime createdat "
-    "createdtime servertime tdat date reviewtime",
-    "label": "label click clicked isclick islike like liked purchase purchased target",
-    "watch": "watchratio playratio completion finishratio",
-    "event": "event eventtype behavior behaviour behaviortype action actiontype interaction type",
-    "rating": "rating overall stars score rate ratingvalue",
-    "split": "xlabel",
-    "title": "title movietitle itemtitle name itemname productname producttitle headline caption",
-    "description": "description desc abstract overview summary detaildesc text content",
-    "tags": "genres genre tags tag categories category class topics feat keywords "
-    "productgroupname maincategory",
-    "year": "year releaseyear",
-    "picture": "picture picturepath image imagepath img photo photopath cover poster",
-}
-"""Names of columns by what they hold, in small letters and without other characters, best first."""
 
 _EVENTS = {
     *("purchase", "transaction", "buy", "order", "pay", "cart", "addtocart"),
@@ -42,143 +29,51 @@ _EVENTS = {
 """Events, in small letters and without other characters, that say that somebody wanted the item."""
 _NO_TAG = {"unknown", "none", "n/a", "other", "(no genres listed)", "null", "nan"}
 _TAG_SEPARATORS = ("|", ";", ",")
-_SINCE_1970 = {"s": (1e8, 1e10), "ms": (1e11, 1e13), "us": (1e14, 1e16), "ns": (1e17, 1e19)}
 _FIVE = 5.0
-_TOPS = (1.0, _FIVE, 10.0, 20.0, 100.0)
 _POSITIVE, _NEGATIVE = 0.8, 0.6
 """The least positive and the largest negative rating, as shares of the largest of its scale."""
 
-Roles = dict[str, Column]
-"""The columns of a table by what they hold."""
-
 
 def guess(files: Sequence[Path]) -> str:
+    """A SPEC of these files; errors as :func:`guess_with_notes`."""
+    return guess_with_notes(files)[0]
+
+
+def guess_with_notes(files: Sequence[Path]) -> tuple[str, dict[str, str]]:
     """A SPEC of these files, as a commented YAML text that ``load_spec`` accepts.
 
     Of one table it makes the log, of several the log and the items; ``.npy`` files are vectors.
-    What it cannot tell is FILL_IN, and a comment has the columns to choose from. Raises UsageError
-    if there is no table among the files, and for a file that is absent; DataError for one that
-    cannot be read.
+    What it cannot tell is FILL_IN, and a comment has the columns to choose from. The second is what
+    the user should know of keys that are less sure than the others, by key. Raises UsageError if
+    there is no table among the files, and for a file that is absent; DataError for one that cannot
+    be read.
     """
     samples = [take_sample(path) for path in files if path.suffix != ".npy"]
     if not samples:
         raise UsageError(
             "no table among the files; expected the log, as CSV, JSON lines or parquet"
         )
-    log = max(samples, key=lambda s: len(_log_roles(s)))
-    roles = _log_roles(log)
+    log = max(samples, key=lambda s: len(log_roles(s)))
+    roles, notes = log_roles(log), {}
+    if "time" not in roles and (column := time_by_values(log, roles)):
+        roles["time"] = column
+        notes["interactions.time"] = (
+            f"'{column.name}' is taken as the time, by its values and not its name; if it is not, "
+            "give --set interactions.time=COLUMN"
+        )
     others = [sample for sample in samples if sample is not log]
-    items = max(others, key=lambda s: _likeness(s, roles), default=None)
+    items = max(others, key=lambda s: likeness(s, roles), default=None)
     lines = [
         "# Guessed from the first rows: read each line before you use it. Each key explained:",
         "#   mmctr-kit data import --example",
-        *_log_lines(log, roles),
+        *_log_lines(log, roles, notes),
         *(_item_lines(items, roles) if items is not None else ()),
         *(f"# not used: {s.path}" for s in others if s is not items),
         *_vector_lines([path for path in files if path.suffix == ".npy"]),
         *_row_lines(roles),
         *_split_lines(roles),
     ]
-    return visible("\n".join(lines)) + "\n"  # comments hold names, too
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def _by_name(sample: Sample, role: str, used: Roles) -> Column | None:
-    """The column that is best named for a role and holds what fits it."""
-    free = [c for c in sample.columns if all(c is not other for other in used.values())]
-    named = {_plain(c.name): c for c in reversed(free)}
-    columns = (named[name] for name in _NAMES[role].split() if name in named)
-    return next((c for c in columns if _fits(role, c)), None)
-
-
-def _fits(role: str, column: Column) -> bool:
-    kind, distinct = column.kind, len(set(column.values))
-    if role == "time":
-        return _time_unit(column) is not None
-    if role in ("rating", "watch"):
-        return kind == "number" and (role == "watch" or distinct <= 101)
-    if role == "label":
-        return kind == "flag"
-    if role == "event":
-        return kind == "text" and distinct <= 50
-    if role == "split":
-        return kind in ("number", "flag") and set(column.values) <= {"0", "1", "2"}
-    if role == "picture":
-        return kind == "text" and column.values[0].lower().endswith(PICTURE_SUFFIXES)
-    if role in ("title", "description", "tags"):
-        return kind in ("text", "list", "number") and (kind != "number" or role == "tags")
-    return kind in ("text", "number", "flag", "iso")
-
-
-def _log_roles(sample: Sample) -> Roles:
-    roles: Roles = {}
-    for role in ("user", "item", "time", "label", "watch", "event", "rating", "split"):
-        if column := _by_name(sample, role, roles):
-            roles[role] = column
-    return roles if sample.has_header else _log_roles_by_value(sample)
-
-
-def _log_roles_by_value(sample: Sample) -> Roles:
-    """Time by its size, the rating by its few values; of the others the user is the first."""
-    left, roles = list(sample.columns), Roles()
-    tests: dict[str, Callable[[Column], bool]] = {
-        "time": lambda c: _time_unit(c) is not None,
-        "rating": lambda c: (
-            c.kind == "number" and len(set(c.values)) <= 21 and max(c.numbers()) <= max(_TOPS)
-        ),
-        "user": lambda c: c.kind in ("number", "text", "flag"),
-        "item": lambda c: c.kind in ("number", "text", "flag"),
-    }
-    for role, test in tests.items():
-        # Of columns with few values the last is the rating: a small set has few users too.
-        order = left[::-1] if role == "rating" else left
-        if column := next((c for c in order if test(c)), None):
-            roles[role] = column
-            left.remove(column)
-    texts = [c for c in sample.columns if c.kind == "text"]
-    return roles if "time" in roles or not texts else {}
-
-
-def _time_unit(column: Column) -> str | None:
-    if column.kind == "iso":
-        return "iso"
-    if column.kind != "number":
-        return None
-    low, high = min(column.numbers()), max(column.numbers())
-    return next((u for u, (a, b) in _SINCE_1970.items() if a <= low and high < b), None)
-
-
-def _item_roles(sample: Sample, log: Roles) -> Roles:
-    known = set(log["item"].values) if "item" in log else set()
-    shared = {c.name: len(known & set(c.values)) for c in sample.columns}
-    best = max(sample.columns, key=lambda c: shared[c.name])
-    same = [c for c in sample.columns if "item" in log and c.name == log["item"].name]
-    ids = [c for c in sample.columns if _plain(c.name) == "id"]
-    named = _by_name(sample, "item", {})
-    id_column = (same or ([named] if named else ids) or [best])[0]
-    if sample.has_header and shared[id_column.name]:
-        best = id_column
-    roles = {"id": best if shared[best.name] else id_column}
-    for role in ("title", "description", "tags", "year", "picture"):
-        if column := _by_name(sample, role, roles):
-            roles[role] = column
-    if not sample.has_header:
-        texts = [c for c in sample.columns if c.kind == "text" and c is not roles["id"]]
-        if tags := [c for c in texts if sum("|" in v for v in c.values) > len(c.values) / 4]:
-            roles["tags"] = tags[0]
-        if titles := [c for c in texts if all(c is not t for t in tags)]:
-            roles["title"] = max(titles, key=lambda c: len(set(c.values)))
-    return roles
-
-
-def _likeness(sample: Sample, log: Roles) -> tuple[bool, int]:
-    """How much a table is like one of items: whether it has the log's, and how much of them."""
-    roles = _item_roles(sample, log)
-    known = set(log["item"].values) if "item" in log else set()
-    return bool(known & set(roles["id"].values)), len(roles)
+    return visible("\n".join(lines)) + "\n", notes  # comments hold names, too
 
 
 def _table_lines(sample: Sample, roles: Roles) -> Iterator[str]:
@@ -222,20 +117,23 @@ def _key(key: str, role: str, sample: Sample, roles: Roles) -> str:
     return f"  {key}: {FILL_IN}  # cannot tell which column it is"
 
 
-def _log_lines(sample: Sample, roles: Roles) -> Iterator[str]:
+def _log_lines(sample: Sample, roles: Roles, notes: Mapping[str, str]) -> Iterator[str]:
     yield "interactions:"
     yield from _table_lines(sample, roles)
     yield _key("user", "user", sample, roles)
     yield _key("item", "item", sample, roles)
+    if note := notes.get("interactions.time"):
+        yield f"  # {note}"
     if "time" in roles:
         yield _key("time", "time", sample, roles)
-        yield f"  time_unit: {_time_unit(roles['time'])}"
+        yield f"  time_unit: {time_unit(roles['time'])}"
     else:
         yield "  # time: no column is surely one; without it each user's order is drawn. If one is"
         yield "  # one, name it, and set time_unit: order if it merely grows"
     for column in (roles[r] for r in ("time", "watch", "rating") if r in roles):
         if column.odd:
-            yield f"  # {column.name} is numeric but for {column.odd}: mend it before the import"
+            kind = "a date" if column.kind == "iso" else "numeric"
+            yield f"  # {column.name} is {kind} but for {column.odd}: mend it before the import"
     for column in (roles[r] for r in ("user", "item", "time", "watch", "rating") if r in roles):
         if column.empty:
             yield f"  # {column.name} is empty in {column.empty}: mend it before the import"
@@ -265,7 +163,7 @@ def _rule_lines(sample: Sample, roles: Roles) -> Iterator[str]:
 def _event_lines(name: str, events: Counter[str]) -> Iterator[str]:
     shown = ", ".join(f"{event} {count:,}" for event, count in events.most_common(12))
     yield f"  # {name} is {shown} in the rows read"
-    wanted = [event for event in events if _plain(event) in _EVENTS]
+    wanted = [event for event in events if plain(event) in _EVENTS]
     if wanted and len(wanted) < len(events):
         yield f"  positive: {name} in [{', '.join(sorted(wanted))}]"
     else:
@@ -274,7 +172,7 @@ def _event_lines(name: str, events: Counter[str]) -> Iterator[str]:
 
 def _rating_lines(name: str, ratings: list[float]) -> Iterator[str]:
     low, high = min(ratings), max(ratings)
-    top = next((t for t in _TOPS if high <= t), high)
+    top = next((t for t in TOPS if high <= t), high)
     first = 0.5 if any(r % 1 for r in ratings) else 1.0
     bottom = min(low, first if top == _FIVE else 0.0)
     yield f"  # {name} is {low:g} to {high:g} in the rows read: a scale to {top:g}?"
@@ -284,7 +182,7 @@ def _rating_lines(name: str, ratings: list[float]) -> Iterator[str]:
 
 
 def _item_lines(sample: Sample, log: Roles) -> Iterator[str]:
-    roles = _item_roles(sample, log)
+    roles = item_roles(sample, log)
     yield "items:"
     yield from _table_lines(sample, roles)
     yield _key("id", "id", sample, roles)

@@ -1,6 +1,6 @@
 """The log of a SPEC as arrays: every interaction in time, users and items by their new ids."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -76,8 +76,10 @@ class Log:
         return replace(self, **{n: v[index] for n, v in values.items() if v is not None})
 
 
-def read_log(spec: Spec, folder: Path, listen: Listen) -> Log:
+def read_log(spec: Spec, folder: Path, listen: Listen, guessed_rules: Collection[str] = ()) -> Log:
     """Read the interactions of ``spec``, whose files are in ``folder``.
+
+    ``guessed_rules`` are keys of rules that nobody gave; an error about one says so.
 
     The result depends on the rows alone, not on their order in the files. Raises UsageError for a
     missing file; DataError for cells that cannot be read, with file and row of the first of each
@@ -85,7 +87,7 @@ def read_log(spec: Spec, folder: Path, listen: Listen) -> Log:
     """
     table = spec.interactions
     sources = find_sources(table, folder, "interactions.files")
-    reader = _Reader(spec, list(header(table, sources[0])))
+    reader = _Reader(spec, list(header(table, sources[0])), guessed_rules)
     for batch in read_batches(
         table, sources, reader.columns, lambda done: listen("reading the log", done)
     ):
@@ -97,10 +99,11 @@ def read_log(spec: Spec, folder: Path, listen: Listen) -> Log:
 class _Reader:
     """The columns of the log, batch after batch."""
 
-    def __init__(self, spec: Spec, header_names: list[str]) -> None:
+    def __init__(self, spec: Spec, header_names: list[str], guessed: Collection[str]) -> None:
         self.table, self.split = spec.interactions, spec.split
         self.logged = spec.rows.negatives == "logged"
         self.unit: str = self.table.time_unit
+        self.guessed = guessed
         self.positive = _rule(self.table.positive, header_names, "positive")
         self.negative = _rule(self.table.negative, header_names, "negative")
         rules = [r.column for r in (self.positive, self.negative) if r]
@@ -171,9 +174,17 @@ class _Reader:
         if negative is None:
             negative = ~positive if self.logged else np.zeros(len(batch), np.bool_)
         if (both := positive & negative).any():
+            rules = {
+                "interactions.positive": self.positive,
+                "interactions.negative": self.negative,
+            }
+            shown = [
+                f"{key} ({'guessed: ' * (key in self.guessed)}{r})" for key, r in rules.items()
+            ]
+            other = next((f"; give --set {key}=RULE" for key in rules if key in self.guessed), "")
             raise DataError(
-                f"{batch.row(int(both.argmax()))}: interactions.positive ({self.positive}) and "
-                f"interactions.negative ({self.negative}) both fit; expected one of them at most"
+                f"{batch.row(int(both.argmax()))}: {' and '.join(shown)} both fit; expected one of "
+                f"them at most{other}"
             )
         label[positive], label[negative] = POSITIVE, NEGATIVE
         return label

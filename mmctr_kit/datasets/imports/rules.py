@@ -6,6 +6,8 @@ from dataclasses import dataclass
 _RULE = re.compile(r"^\s*(.+?)\s*(>=|<=|==|!=|>|<|\bnot in\b|\bin\b)\s*(.+?)\s*$")
 _EXAMPLES = "'rating >= 4' or 'event in [buy, cart]'"
 ORDERED = (">=", "<=", ">", "<")
+_OPPOSITES = {">=": "<", "<=": ">", "==": "!=", "in": "not in"}
+_OPPOSITES |= {opposite: operator for operator, opposite in _OPPOSITES.items()}
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,20 @@ class Rule:
     def __str__(self) -> str:
         shown = f"[{', '.join(self.values)}]" if "in" in self.operator else self.values[0]
         return f"{self.column} {self.operator} {shown}"
+
+    def complement(self) -> "Rule":
+        """The rule that fits what this one does not."""
+        return Rule(self.column, _OPPOSITES[self.operator], self.values)
+
+    def is_above(self, limit: "Rule") -> bool:
+        """Whether nothing that fits this rule fits ``limit``, which is COLUMN <= NUMBER."""
+        if self.column != limit.column or self.operator not in (">=", ">", "==", "in"):
+            return False
+        try:
+            lowest, top = min(map(float, self.values)), float(limit.values[0])
+        except ValueError:
+            return False
+        return lowest > top or (lowest == top and self.operator == ">")
 
 
 def parse_rule(text: str) -> Rule:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from mmctr_kit.datasets.imports.sources import Source, find_sources, opened
+from mmctr_kit.datasets.imports.sources import Source, find_table, opened
 from mmctr_kit.datasets.imports.spec import Table
 from mmctr_kit.datasets.imports.tables import header, place, read_batches
 from mmctr_kit.datasets.imports.values import texts
@@ -20,7 +20,7 @@ from mmctr_kit.errors import DataError, plural
 ROWS = 5000
 _LINES = 100
 _ODD = 0.05
-"""A column is one of numbers if at most this share of its values are none."""
+"""A column is one of numbers, or dates, if at most this share of its values are none."""
 _OF_ITS_OWN = (".parquet", ".pq", ".jsonl", ".ndjson", ".json")
 _SEPARATORS = ("::", "\t", "|", ";", ",")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -34,7 +34,7 @@ class Column:
     """A column's name, its first values, without null and empty ones, and what they are.
 
     The values are texts; of kind ``list`` the texts of the lists, and of ``structure`` none. Those
-    of a ``number`` are numbers; ``odd`` says what a few other values are and where, else it is "";
+    of a ``number`` are numbers, of ``iso`` dates; ``odd`` says what a few others are and where;
     ``empty`` says in how many of the first rows the column is empty and where, else it is "".
     """
 
@@ -68,7 +68,7 @@ def take_sample(path: Path) -> Sample:
     Raises UsageError for a file that is absent, DataError for one that is no table.
     """
     files = (glob.escape(str(path)),)
-    (source,) = find_sources(Table(files=files), Path(), "the log")
+    source = find_table(path, "the tables")
     form = _form(source)
     # Latin-1 takes every byte, so that the file need not be read to its end to know.
     tries = [
@@ -193,12 +193,17 @@ def _column(name: str, values: list[Any], place_of: Callable[[int], str]) -> Col
     if any(isinstance(v, dict) for v in filled):
         return Column(name, [], "structure")
     kind = _kind(filled)
-    odd = [v for v in filled if not _is_number(v)] if kind == "text" else []
     empty = _where([v for v in values if v is None or v == ""], values, place_of)
-    if not 0 < len(odd) <= _ODD * len(filled):
-        return Column(name, filled, kind, empty=empty)
-    few = _where(odd, values, place_of)
-    return Column(name, [v for v in filled if _is_number(v)], "number", few, empty)
+    kinds: tuple[tuple[Kind, Callable[[str], object]], ...] = (
+        ("number", _NUMBER.fullmatch),
+        ("iso", _ISO.fullmatch),
+    )
+    for of_kind, fits in kinds if kind == "text" else ():
+        odd = [v for v in filled if not fits(v)]
+        if len(odd) <= _ODD * len(filled):
+            few = _where(odd, values, place_of)
+            return Column(name, [v for v in filled if fits(v)], of_kind, few, empty)
+    return Column(name, filled, kind, empty=empty)
 
 
 def _where(some: list[Any], values: list[Any], place_of: Callable[[int], str]) -> str:

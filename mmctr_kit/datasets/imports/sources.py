@@ -57,6 +57,11 @@ def find_sources(table: Table, folder: Path, key: str) -> list[Source]:
     return sources
 
 
+def find_table(path: Path, key: str) -> Source:
+    """The table at ``path``, which ``key`` names; errors as :func:`find_sources`."""
+    return find_sources(Table(files=(glob.escape(str(path)),)), Path(), key)[0]
+
+
 def _neighbours(folder: Path) -> list[str]:
     return [p.name for p in folder.iterdir()] if folder.is_dir() else []
 

@@ -87,9 +87,11 @@ def text_parts(
             given = _separator(table, kind)
             with opened(source) as (_, again):
                 line = text_line(table, source, again, int(record) - skipped)
+            enclosed = f", with quotes around a field that holds {given!r}," if quote else ""
             raise DataError(
                 f"{source}, line {line}: expected {expected} fields separated by {given!r}, "
-                f"found {fields} in {text.replace(separator, given)[:60]!r}"
+                f"found {fields} in {text.replace(separator, given)[:60]!r}; mend the line"
+                f"{enclosed} or remove it; faults of other kinds are looked for only then"
             ) from e
         if "Empty CSV file" in str(e):
             raise DataError(f"{source} holds no row; expected one an interaction or item") from e

@@ -1,6 +1,6 @@
 """Imports a log: reads what a SPEC names, and writes a data folder with a report of each step."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,11 @@ TEST_LABELS = "truth/test_labels.parquet"
 REPORT, SPEC_COPY = "import/report.json", "import/spec.yaml"
 USERS, ITEMS = "import/users.parquet", "import/items.parquet"
 """What an import says of itself: counts, the whole SPEC, and the original ids."""
+ORDER_DRAWN = (
+    "the order of each user's rows is drawn, since no column holds the time; give it with "
+    "--set interactions.time=COLUMN"
+)
+"""The note of an import without a column of the time."""
 _CHUNK = 131_072
 _WORKERS = 2
 
@@ -59,15 +64,21 @@ class ImportedData:
 
 
 def import_data(
-    spec: Spec, source: Path, out: Path, listen: Listen = lambda *_: None
+    spec: Spec,
+    source: Path,
+    out: Path,
+    listen: Listen = lambda *_: None,
+    notes: Sequence[str] = (),
+    guessed_rules: Collection[str] = (),
 ) -> ImportedData:
     """Write the data folder ``out`` from the files of ``spec``, which are in ``source``.
 
+    ``notes`` on the SPEC go into the report too; ``guessed_rules`` as in ``read_log``.
     Either all of ``out`` is written or nothing. Raises UsageError if a file is missing, or ``out``
     is not empty; DataError, with file and row, for what cannot be read or makes no data set.
     """
     with new_folder(out) as folder:
-        log = read_log(spec, source, listen)
+        log = read_log(spec, source, listen, guessed_rules)
         listen("making rows", 0.0)
         rows = candidates(log, spec.rows, spec.seed)
         split, until = assign(rows, log, spec.split, spec.seed)
@@ -85,7 +96,7 @@ def import_data(
         pictures = copy_pictures(
             spec, source, folder, log.item_names, partial(listen, "copying pictures")
         )
-        notes = (*catalog.notes, *_of_pictures(pictures))
+        notes = (*notes, *catalog.notes, *_of_pictures(pictures))
         summary = _summary(out, spec, log, rows, split, notes)
         _write_report(folder, spec, log, summary)
     return summary
@@ -159,6 +170,8 @@ def _summary(
         )
     if outside := len(rows) - len(kept):
         dropped["outside the period of their user's split"] = outside
+    if not log.timed:
+        notes = (ORDER_DRAWN, *notes)
     if spec.rows.history == "growing" and len(kept) > len(first):
         notes = (
             *notes,

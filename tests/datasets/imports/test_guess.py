@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from mmctr_kit.datasets.imports.guess import FILL_IN, guess
-from mmctr_kit.datasets.imports.load import load_spec, parse_spec, shipped
+from mmctr_kit.datasets.imports.load import guess_spec, load_spec, parse_spec, shipped
 from mmctr_kit.datasets.imports.spec import Spec
 from mmctr_kit.errors import UsageError
 from tests.datasets.imports.sources import SOURCES
@@ -102,6 +102,24 @@ def test_what_cannot_be_known_is_to_be_filled_in(tmp_path: Path) -> None:
     assert (log["user"], log["item"], log["time"]) == (FILL_IN, FILL_IN, None)
     assert "# columns: who, what, when" in text
     assert "# time: no column is surely one" in text
+
+
+def test_a_time_that_is_taken_by_its_values_is_noted(tmp_path: Path) -> None:
+    rows = [f"{u},{i},{1_600_000_000 + 50 * u + 1000 * i}" for u in range(3) for i in range(3)]
+    spec, text = log_of(tmp_path, "user,item,zeit", *rows)
+    assert (spec["interactions"]["time"], spec["interactions"]["time_unit"]) == ("zeit", "s")
+    assert "  # 'zeit' is taken as the time, by its values and not its name;" in text
+    tables = [tmp_path / "log.csv"]
+    assert "'zeit' is taken" in " ".join(guess_spec(tables).notes)
+    assert guess_spec(tables, ["interactions.time=zeit"]).notes == ()
+
+
+def test_a_date_that_is_none_in_one_row_says_where_it_is(tmp_path: Path) -> None:
+    rows = [f"1,{i},2020-01-{i:02}" for i in range(1, 31)]
+    rows[10] = "1,11,soon"
+    spec, text = log_of(tmp_path, "user,item,date", *rows)
+    assert spec["interactions"]["time"] == "date"
+    assert "# date is a date but for 1 value ('soon' in line 12): mend it before" in text
 
 
 def test_a_table_of_neither_log_nor_items_is_named_and_not_used(tmp_path: Path) -> None:

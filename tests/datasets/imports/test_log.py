@@ -8,7 +8,7 @@ import pytest
 
 from mmctr_kit.datasets.imports.log import read_log
 from mmctr_kit.errors import DataError, UsageError
-from tests.datasets.imports.made import Event, log_of, once, spec_of
+from tests.datasets.imports.made import Event, log_of, once, spec_of, write_log
 
 EVENTS = [Event(2, 10, 5, 5), Event(10, 2, 3, 1), Event(2, 3, 1, 4), Event(2, 10, 7, 2)]
 
@@ -74,6 +74,18 @@ def test_a_rule_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         log_of(tmp_path, EVENTS, spec_of(interactions=log))
+
+
+def test_an_error_about_two_rules_says_which_was_guessed(tmp_path: Path) -> None:
+    write_log(tmp_path, EVENTS)
+    spec = spec_of(interactions={"positive": "rating >= 2", "negative": "rating <= 2"})
+    told = (
+        r"line 5: interactions.positive \(guessed: rating >= 2\) and interactions.negative "
+        r"\(rating <= 2\) both fit; expected one of them at most; give --set "
+        r"interactions.positive=RULE$"
+    )
+    with pytest.raises(DataError, match=told):
+        read_log(spec, tmp_path, lambda *_: None, ["interactions.positive"])
 
 
 @pytest.mark.parametrize("key", ["positive", "negative"])

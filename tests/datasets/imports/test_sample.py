@@ -73,7 +73,7 @@ def test_no_more_than_the_first_rows_are_read(tmp_path: Path) -> None:
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the log: no file"):
+    with pytest.raises(UsageError, match=r"the tables: no file"):
         take_sample(tmp_path / "x.csv")
     (tmp_path / "x.csv").write_text("")
     with pytest.raises(DataError, match="holds no row"):

@@ -151,6 +151,9 @@ def test_a_row_of_parquet_is_named_by_its_number(tmp_path: Path) -> None:
 
 def test_an_uneven_row_shows_the_separator_as_it_is_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "t.dat").write_text("1::a\n\n2::b::c\n")
-    wanted = "t.dat, line 3: expected 2 fields separated by '::', found 3 in '2::b::c'"
+    wanted = (
+        "t.dat, line 3: expected 2 fields separated by '::', found 3 in '2::b::c'; mend the line "
+        "or remove it; faults of other kinds are looked for only then$"
+    )
     with pytest.raises(DataError, match=wanted):
         read(tmp_path, "user", files="t.dat", separator="::", columns=("user", "item"))
