@@ -35,7 +35,7 @@ UNTESTED: Mapping[str, str] = {
     " failed (...); the same command goes on where it stopped": "cluster",
     "' cannot be fetched (the hub is not reached)": "network",
     "UsageError: '...' cannot be fetched (...)": "network",
-    " cannot be read as a table of ": "unknown",
+    " does not parse as ": "unknown",
 }
 """A part of ``FILE: ERROR: MESSAGE``, and in a word why no test names the message.
 

@@ -95,7 +95,7 @@ def text_parts(
             ) from e
         if "Empty CSV file" in str(e):
             raise DataError(f"{source} holds no row; expected one an interaction or item") from e
-        raise DataError(f"{source} cannot be read as a table of {kind} ({first_line(e)})") from e
+        raise DataError(f"{source} does not parse as {kind} ({first_line(e)})") from e
     finally:
         stream.stop()
         with suppress(pa.ArrowInvalid):  # reported already
