@@ -102,7 +102,7 @@ def test_real_data_goes_from_ratings_to_a_scored_submission(
     assert done.exit_code == 0, done.output
     typed = re.findall(r"^\$ mmctr-kit (.*)", done.output, re.M)
     steps = ["data movielens", "data check", "cv best", "blend best_one best_one-seed1"]
-    steps += ["report blend", "submit blend", "submit --check", "runs --runs", "score"]
+    steps += ["submit blend", "report blend", "submit --check", "runs --runs", "score"]
     assert len(typed) == len(steps)
     for command, step in zip(typed, steps, strict=True):
         assert command.startswith(step)
