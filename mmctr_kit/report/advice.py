@@ -15,7 +15,7 @@ from mmctr_kit.report.diagnostics import last_rise, sliced_run, still_rising, we
 from mmctr_kit.runs.compare import Compared
 from mmctr_kit.runs.run import Run
 from mmctr_kit.submission.ledger import read_ledger
-from mmctr_kit.submission.verdicts import check_run, summary
+from mmctr_kit.submission.verdicts import summary
 
 MIN_SEEDS = 3
 _MEAN = "The mean of several seeds is also the better predictor."
@@ -263,7 +263,7 @@ def _submission(context: ReportContext) -> Iterator[Advice]:
         command = f"mmctr-kit submit --check {shlex.quote(str(files[-1]))} --data DATA"
         yield Advice("Check the submission before you upload it", why, command)
     else:
-        rules = sentence(summary(check_run(context.run, context.run.path.parent)))
+        rules = sentence(summary(context.rules))
         yield Advice("Write a submission", f"Not submitted yet. {rules}", _submit(context))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from mmctr_kit.runs.predictions import Predictions
 from mmctr_kit.runs.run import Run, all_runs, open_run
 from mmctr_kit.runs.seal import marked, noting_damage, sealed_file
 from mmctr_kit.runs.slices import slices_of
+from mmctr_kit.submission.verdicts import RuleVerdict, check_run
 
 MOST_OTHERS = 10
 """At most this many other runs of the same rows are compared, the best by valid AUC."""
@@ -51,6 +53,11 @@ class ReportContext:
     @property
     def kind(self) -> str:
         return self.run.manifest.kind
+
+    @cached_property
+    def rules(self) -> tuple[RuleVerdict, ...]:
+        """What each task's rules say of the run; of a blend of many runs that takes seconds."""
+        return check_run(self.run, self.run.path.parent)
 
     @property
     def predictor(self) -> str:

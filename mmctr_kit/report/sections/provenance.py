@@ -154,7 +154,7 @@ def _first(count: int) -> list[str]:
 def environment_section(context: ReportContext) -> Section:
     """Versions, device, seeds and fingerprints."""
     runs = [context.run, *(r for r in context.trained if r.name != context.run.name)]
-    facts = {run.name: _facts(run) for run in runs[: 1 + MOST_RUNS]}
+    facts = {run.name: _facts(run, context) for run in runs[: 1 + MOST_RUNS]}
     caption = "From the run's manifest; fingerprints are shortened. Rules: ? marks what is unclear."
     return Section(
         "environment",
@@ -166,11 +166,12 @@ def environment_section(context: ReportContext) -> Section:
     )
 
 
-def _facts(run: Run) -> dict[str, str]:
+def _facts(run: Run, context: ReportContext) -> dict[str, str]:
     manifest = run.manifest
     facts = {k: str(v) for k, v in manifest.environment.items() if v is not None}
     facts["seeds"] = ", ".join(str(s) for s in manifest.seeds) or "–"
-    facts["rules kept"] = compact(check_run(run, run.path.parent))
+    of_page = run is context.run
+    facts["rules kept"] = compact(context.rules if of_page else check_run(run, run.path.parent))
     for name in ("rows", "features", "folds", "recipe"):
         facts[f"fingerprint of {name}"] = getattr(manifest, name)[:12] or "–"
     return facts
