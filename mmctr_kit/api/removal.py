@@ -55,7 +55,7 @@ def remove_runs(
     from mmctr_kit.runs.remove import remove_folder
     from mmctr_kit.tuning.status import workers_alive
 
-    paths = found(names, Path(runs))
+    paths = found(names, Path(runs), in_full=True)
     if not force and (reasons := needed(paths, Path(runs), Path(ledger))):
         raise RunError(f"{'; '.join(reasons)}; force=True deletes it all the same")
     require_removable(paths)
@@ -75,12 +75,16 @@ def require_removable(paths: Sequence[Path]) -> None:
         require_idle(path, workers_alive(path))
 
 
-def found(names: "Sequence[AnyPath | Run]", root: Path) -> list[Path]:
-    """The folders of runs, studies and ablations, each once; UsageError if a name is not whole."""
+def found(names: "Sequence[AnyPath | Run]", root: Path, in_full: bool = False) -> list[Path]:
+    """The folders of runs, studies and ablations, each once.
+
+    Raises UsageError if there is none of a name, and with ``in_full`` if it lacks its ending.
+    """
     from mmctr_kit.runs.run import Run
 
     given = names_of(names, "names")
-    paths = [n.path if isinstance(n, Run) else _in_full(str(n), root) for n in given]
+    seek = _in_full if in_full else find
+    paths = [n.path if isinstance(n, Run) else seek(str(n), root) for n in given]
     whole = {Path(os.path.abspath(path)): path for path in paths}
     return [path for place, path in whole.items() if not whole.keys() & {*place.parents}]
 

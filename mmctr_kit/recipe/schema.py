@@ -251,7 +251,7 @@ class _KeyHints(Hints):
         return write_key(block, value, block in self.settings)
 
     def no_list(self, key: str, value: Any) -> str:
-        if key == "seeds" and value in range(2, _MANY_SEEDS + 1):
+        if key == "seeds" and isinstance(value, int) and 2 <= value <= _MANY_SEEDS:
             several = str([*range(value)]).replace(" ", "")
             return f"; for {value} seeds write {several}, for the one seed {value} write [{value}]"
         return super().no_list(key, value)

@@ -37,7 +37,9 @@ def test_an_import_says_what_became_of_the_log_and_json_says_the_same(tmp_path: 
     assert "positives: rating >= 4; negatives: 3 a positive, drawn by popularity" in " ".join(
         done.output.split()
     )
-    assert re.search(r"\nleft out of the rows:\n(  .*\n)*  \d+ positives that are ", done.stdout)
+    assert re.search(
+        r"\nleft out of the rows:\n(  .*\n)*  \d+ positives that are history alone", done.stdout
+    )
     told = run("data", "movielens", str(source), str(tmp_path / "b"), "--json")
     made = json.loads(told.stdout)
     assert f"train {made['rows']['train']:,}" in done.output

@@ -47,6 +47,7 @@ KNOWN = [
             "seeds: expected a list; found 3; for 3 seeds write [0,1,2], for the one seed 3 "
             "write [3]",
         ),
+        ("seeds=3.0", "seeds: expected a list; found 3.0; write [3.0]"),
         ("seeds=1", "seeds: expected a list; found 1; write [1]"),
         ("seeds=2024", "seeds: expected a list; found 2024; write [2024]"),
         ("seeds=abc", "seeds: expected a list; found 'abc'; write [abc]"),

@@ -33,7 +33,7 @@ def rm(
     from mmctr_kit.report.context import pages_of
     from mmctr_kit.runs.run import Run
 
-    paths = found(run, runs)
+    paths = found(run, runs, in_full=True)
     require_removable(paths)
     for reason in needed(paths, runs, ledger):
         warn(reason)
