@@ -16,6 +16,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din import DIN
+from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.recipe import Training
 from mmctr_kit.training import step_check
 from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps
@@ -173,6 +174,21 @@ def test_a_replay_without_fault_passes(
     steps = checked(step_of(small_din(tiny), device_data, precision=precision), real)
     assert (steps.modes.mode, steps.modes.checked) == ("captured", "checked")
     assert not steps.modes.fallbacks
+
+
+@pytest.mark.usefixtures("gpu_paths")
+@pytest.mark.parametrize("capture", [real, None], ids=["captured", "plain"])
+def test_a_device_that_adds_in_any_order_is_no_fault(
+    capture: Capture | None, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    """Atomic additions, rounded to bf16, do not repeat a gradient to 1e-4 of it."""
+    model, random = small_din(tiny), np.random.default_rng(0)
+    assert any(isinstance(module, Dropout) and module.p for module in model.modules())
+    for weight in model.parameters():
+        weight.register_hook(lambda gradient: gradient * (1 + 5e-4 * random.standard_normal()))
+    steps = checked(step_of(model, device_data, precision="bf16"), capture)
+    assert (steps.modes.checked, steps.modes.fallbacks) == ("checked", [])
+    assert (steps._replay is not None) == (capture is real)
 
 
 def options(steps: str, check: str) -> dict[str, Any]:
