@@ -24,7 +24,7 @@ from mmctr_kit.training.data.batches import DeviceData, to_device
 from mmctr_kit.training.learner import State
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from mmctr_kit.training.step_check import require_like_cpu, verdict
-from mmctr_kit.training.step_modes import Capture, Modes
+from mmctr_kit.training.step_modes import Capture, Modes, cuda_graph
 from tests.training.learners import learner_of
 from tests.training.recorded import capture_on_cpu, record
 from tests.training.test_capture import CASES, OTHERS, recipe_of
@@ -202,8 +202,10 @@ def options(steps: str, check: str) -> dict[str, Any]:
     }
 
 
-def fitted(data: ChallengeData, case: str, training: dict[str, Any]) -> tuple[Any, State]:
-    learner, user = learner_of(recipe_of(case, training), data), data.train.user_id % 5
+def fitted(
+    data: ChallengeData, case: str, training: dict[str, Any], device: str = "cpu"
+) -> tuple[Any, State]:
+    learner, user = learner_of(recipe_of(case, training), data, device), data.train.user_id % 5
     list(learner.fit(np.flatnonzero(user < 3), np.flatnonzero(user == 4), seed=0))
     return learner.trained(), learner.weights()
 
@@ -227,6 +229,37 @@ def test_the_compiled_steps_of_every_model_pass(
     traced(monkeypatch)
     trained, _ = fitted(tiny, case, options("compiled", "always"))
     assert (trained.steps, trained.check, trained.fallbacks) == ("compiled", "checked", [])
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize("case", [*CASES, *OTHERS])
+def test_the_steps_of_every_model_pass_on_a_gpu(
+    case: str, precision: str, tiny: ChallengeData
+) -> None:
+    training = options("auto", "always") | {"precision": precision}
+    trained, weights = fitted(tiny, case, training, "cuda:0")
+    assert (trained.steps, trained.check) == ("compiled + captured", "checked")
+    assert trained.fallbacks == []
+    assert all(np.isfinite(v).all() for v in weights.values())
+
+
+@pytest.mark.cuda
+def test_a_replay_of_stale_rows_is_found_on_a_gpu(tiny: ChallengeData) -> None:
+    def of_the_first_batch(rewind: Work, work: Work) -> Replay:
+        def first() -> None:
+            rewind()
+            work()
+
+        return cuda_graph(rewind, first)
+
+    data = to_device(tiny, torch.device("cuda"), 64)
+    known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
+    step = Step(small_din(tiny).cuda().train(), data, Training(precision="float32"), known)
+    steps = StaticSteps(step, Modes(capture=of_the_first_batch, check="always"))
+    with pytest.warns(UserWarning, match=r"without captured steps, slower: .* replayed against"):
+        run(steps, batches(data).cuda(), PACES.cuda())
+    assert steps.modes.mode == "plain"
 
 
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
