@@ -217,8 +217,30 @@ class _Loss(nn.Module):
 def require_like_cpu(step: Step, index: Tensor) -> None:
     """Raise RunError if the step's device and the CPU disagree on a plain step in float32.
 
-    It is computed for the train rows ``index``.
+    It is computed for the first of the train rows ``index``. Rounding that takes the input of a
+    ReLU across zero changes a gradient by far more than rounding, but for one row. So others, or
+    each half of them, must show a fault too.
     """
+    most, device = ROWS_ON_CPU, step.data.device
+    first = index[:most]
+    enough = len(index) >= 3 * most
+    others = index[most : 3 * most].split(most) if enough else first.chunk(2)
+    faults = list[str]()
+    with forked_random(device), nothing_dropped(step.model):
+        for rows in (first, *others):
+            fault = _fault_against_cpu(step, rows)
+            if fault is None:
+                return
+            faults.append(fault)
+    raise RunError(
+        f"{describe_device(str(device))} computes another step than the CPU from the same rows: "
+        f"{faults[0]}; the card, its driver or the installed torch is at fault; use --devices "
+        "cpu, or training.check=off to go on regardless"
+    )
+
+
+def _fault_against_cpu(step: Step, index: Tensor) -> str | None:
+    """How a plain step in float32 on the rows ``index`` differs from one on the CPU; else None."""
     model, start = _Loss(step.model), _start(step)
     batch = make_batch(step.data, "train", index, step.known_user)
     labels = step.data.rows["train"].labels[index]
@@ -236,28 +258,19 @@ def require_like_cpu(step: Step, index: Tensor) -> None:
         on_cpu = {n: g.to("cpu") for n, g in gradients.items()}
         return Outcome(loss.detach().to("cpu"), on_cpu, {})
 
-    device = step.data.device
-    with forked_random(device), nothing_dropped(step.model):
-        there, here = outcome(device), outcome("cpu")
-        fault = there.difference(here, ON_CPU)
-        # Else there is nothing to compare: it diverges, or draws numbers of its own.
-        if fault and outcome("cpu").difference(here, ON_CPU) is None:
-            raise RunError(
-                f"{describe_device(str(device))} computes another step than the CPU from the same "
-                f"rows: {fault}; the card, its driver or the installed torch is at fault; use "
-                "--devices cpu, or training.check=off to go on regardless"
-            )
+    there, here = outcome(step.data.device), outcome("cpu")
+    fault = there.difference(here, ON_CPU)
+    # Else there is nothing to compare: it diverges, or draws numbers of its own.
+    comparable = fault is None or outcome("cpu").difference(here, ON_CPU) is None
+    return fault if comparable else None
 
 
 def check_device(step: Step, modes: Modes, index: Tensor) -> None:
-    """Check plain steps on the device against the CPU; see :func:`require_like_cpu`.
-
-    The first of the rows ``index`` are computed.
-    """
+    """Check plain steps on rows of ``index`` against the CPU; see :func:`require_like_cpu`."""
 
     def check() -> str:
         doing("checking the device against the CPU")
-        require_like_cpu(step, index[:ROWS_ON_CPU])
+        require_like_cpu(step, index)
         return ""
 
     verdict(step, modes, {"mode": "device"}, check)

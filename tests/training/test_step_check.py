@@ -344,14 +344,15 @@ def test_a_model_that_draws_numbers_of_its_own_or_diverges_has_nothing_to_compar
         assert (steps.modes.mode, steps.modes.fallbacks) == ("captured", [])
 
 
-class WrongAtFirst(DIN):
-    """As a card that computes wrongly would, whose turn comes before the CPU's."""
+class WrongInTurn(DIN):
+    """As a card that computes wrongly would: its turn is before the CPU's, which has two then."""
 
-    calls = 0
+    calls, at_most = 0, 9
 
     def forward(self, batch: Batch) -> Tensor:
         self.calls += 1
-        return super().forward(batch) * (1.01 if self.calls == 1 else 1.0)
+        its_turn = self.calls % 3 == 1 and self.calls < self.at_most
+        return super().forward(batch) * (1.01 if its_turn else 1.0)
 
 
 def test_a_device_that_computes_other_steps_than_the_cpu_is_an_error(
@@ -365,7 +366,7 @@ def test_a_device_that_computes_other_steps_than_the_cpu_is_an_error(
     require_like_cpu(step, index)
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(v, before[k]) for k, v in step.state().items())
-    model.__class__ = WrongAtFirst
+    model.__class__ = WrongInTurn
     said = r"computes another step than the CPU from the same rows: the loss by .*--devices cpu"
     with pytest.raises(RunError, match=said):
         require_like_cpu(step, index)
@@ -375,6 +376,21 @@ def test_a_device_that_computes_other_steps_than_the_cpu_is_an_error(
     noisy = small_din(tiny)
     noisy.mlp.append(nn.Dropout(0.3))
     require_like_cpu(step_of(noisy, device_data), index)
+
+
+@pytest.mark.parametrize("rows", [256, 1000])
+def test_what_other_rows_do_not_show_is_rounding_at_a_kink(
+    rows: int, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    model, index = small_din(tiny), torch.arange(rows)
+    step = step_of(model, device_data)
+    model.__class__ = WrongInTurn
+    model.at_most = 6  # wrong for the first two of three sets of rows
+    require_like_cpu(step, index)
+    assert model.calls == 8
+    model.calls, model.at_most = 0, 9
+    with pytest.raises(RunError, match="the loss by"):
+        require_like_cpu(step, index)
 
 
 def test_a_verdict_is_found_once_for_a_machine_a_model_and_its_sizes(
