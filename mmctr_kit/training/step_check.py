@@ -50,10 +50,13 @@ REPLAYED = Tolerance(1e-6, 1e-4)
 REPEATED = Tolerance(1e-7, 1e-5)
 """If one step, run twice, differs by more, its device adds in any order (atomically), and bf16
 makes more of that: then REPLAYED would blame the replay for it."""
-COMPILED = {"float32": Tolerance(1e-5, 1e-3), "bf16": Tolerance(2e-3, 5e-2, least=1.0)}
+FLOAT32 = Tolerance(1e-5, 5e-2, least=1e-2)
+"""Rounding that takes the input of a ReLU across zero changes a gradient by far more than rounding.
+With each weight of DINs changed by 3e-7 of it, as other kernels round, the losses of 1,500 rows
+differed by less than 1e-6, and gradients by up to 8e-3, in 17 of 24 draws by more than 1e-3."""
+COMPILED = {"float32": FLOAT32, "bf16": Tolerance(2e-3, 5e-2, least=1.0)}
 """Of all networks on a CPU, its own operations against those of a GPU differed by at most 2e-7 and
 3e-5 in float32, and by 2e-4 and 3e-2 in bf16 (batches of 128 and 1,024 rows)."""
-ON_CPU = Tolerance(1e-5, 1e-3)
 ROWS_ON_CPU = 256
 """How many rows are computed on the CPU too."""
 
@@ -259,9 +262,9 @@ def _fault_against_cpu(step: Step, index: Tensor) -> str | None:
         return Outcome(loss.detach().to("cpu"), on_cpu, {})
 
     there, here = outcome(step.data.device), outcome("cpu")
-    fault = there.difference(here, ON_CPU)
+    fault = there.difference(here, FLOAT32)
     # Else there is nothing to compare: it diverges, or draws numbers of its own.
-    comparable = fault is None or outcome("cpu").difference(here, ON_CPU) is None
+    comparable = fault is None or outcome("cpu").difference(here, FLOAT32) is None
     return fault if comparable else None
 
 

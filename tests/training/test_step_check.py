@@ -1,5 +1,6 @@
 """mmctr_kit.training.step_check: what it finds, what it lets pass, and that it changes nothing."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -231,6 +232,7 @@ def test_the_compiled_steps_of_every_model_pass(
     assert (trained.steps, trained.check, trained.fallbacks) == ("compiled", "checked", [])
 
 
+@pytest.mark.slow
 @pytest.mark.cuda
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 @pytest.mark.parametrize("case", [*CASES, *OTHERS])
@@ -308,6 +310,22 @@ def test_modes_are_tried_in_their_order_until_one_passes(
     with pytest.warns(UserWarning, match="without compiled . captured steps"):
         steps = checked(step_of(small_din(tiny), device_data, same), late)
     assert steps.modes.mode == "compiled"
+
+
+@pytest.mark.usefixtures("gpu_paths")
+@pytest.mark.parametrize(("factor", "fault"), [(1.01, False), (1.1, True)])
+def test_gradients_may_differ_by_what_rounding_does_at_kinks_and_losses_may_not(
+    factor: float, fault: bool, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    def steeper(model: nn.Module, batch: Batch) -> Tensor:
+        logit = eager(model, batch)
+        return logit.detach() + factor * (logit - logit.detach())
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        steps = checked(step_of(small_din(tiny), device_data, steeper))
+    assert steps.modes.mode == ("plain" if fault else "compiled")
+    assert any("(gradient of" in str(each.message) for each in caught) is fault
 
 
 class Summing(DIN):
