@@ -227,7 +227,7 @@ def require_like_cpu(step: Step, index: Tensor) -> None:
     most, device = ROWS_ON_CPU, step.data.device
     first = index[:most]
     enough = len(index) >= 3 * most
-    others = index[most : 3 * most].split(most) if enough else first.chunk(2)
+    others = torch.split(index[most : 3 * most], most) if enough else first.chunk(2)
     faults = list[str]()
     with forked_random(device), nothing_dropped(step.model):
         for rows in (first, *others):
