@@ -148,7 +148,7 @@ def seal_faults(folder: Path) -> tuple[int, list[str]]:
     except RunError:
         return 0, [f"{SEAL} was changed"]
     found = {name: _fault(folder, name, digest, fresh=True) for name, digest in seal.items()}
-    for place in sorted({Path(name).parent for name in seal}):
+    for place in sorted({Path(name).parent for name in seal if Path(name).name != SEAL}):
         name = (place / TIMINGS).as_posix()
         try:
             read_timings(folder / place)
@@ -171,10 +171,12 @@ def noting_damage(without: str) -> Iterator[None]:
 def break_seal(folder: Path, except_for: Iterable[str]) -> None:
     """Remove the seal, since the folder will be written again.
 
-    Raises RunError if a file differs from it, ``except_for`` those that will be made anew.
+    Raises RunError if a file differs from it, ``except_for`` those that will be made anew, and the
+    seals of runs inside, which are compared with what they should be of.
     """
     for name in (read_seal(folder) or {}).keys() - set(except_for):
-        sealed_file(folder, name)
+        if Path(name).name != SEAL:
+            sealed_file(folder, name)
     (folder / SEAL).unlink(missing_ok=True)
 
 
