@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmctr_kit.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    import yaml
     from pydantic import ValidationError
 
 
@@ -39,7 +41,7 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     try:
-        value = yaml.load(text, _yaml_loader())
+        value = _load(text)
         _require_moderate(value, {}, 0)
         return value
     except yaml.MarkedYAMLError as e:
@@ -52,6 +54,25 @@ def parse_yaml(text: str) -> Any:
 
 _DEEPEST, _MOST = 50, 100_000
 """How deep values may be nested, and how many there may be, each alias (``*name``) counted anew."""
+_TOO_DEEP = f"blocks and lists nested more than {_DEEPEST} deep"
+_LIBYAML_DEEPEST = 1_000
+"""libyaml, which reads eight times as fast as Python, ends the process on nesting without end."""
+_DIFFERS = re.compile(r"[^\n -~]|[!?%|>]")
+"""In a text with one of these, libyaml takes some of what Python refuses, or as another value."""
+
+
+def _load(text: str) -> Any:
+    """The value of a YAML text, by libyaml if that can be; what is wrong is said without it."""
+    import yaml
+
+    in_python, in_c = _yaml_loaders()
+    # Each level of a block begins further to the right, but for a list's below a key.
+    deepest = text.count("[") + text.count("{") + 2 * (1 + max(map(len, [*text.splitlines(), ""])))
+    if in_c is not None and deepest < _LIBYAML_DEEPEST and not _DIFFERS.search(text):
+        # Its messages have other words, and it does not take half of an emoji, from --set, as text.
+        with suppress(yaml.YAMLError, UnicodeError):
+            return yaml.load(text, in_c)
+    return yaml.load(text, in_python)
 
 
 def _require_moderate(value: Any, known: dict[int, tuple[int, int]], depth: int) -> tuple[int, int]:
@@ -61,6 +82,8 @@ def _require_moderate(value: Any, known: dict[int, tuple[int, int]], depth: int)
     """
     if not isinstance(value, dict | list):
         return 1, 0
+    if depth > _DEEPEST:
+        raise ValueError(_TOO_DEEP)
     if known.get(id(value)) == (0, 0):
         raise ValueError("an alias stands for a block or list that it is in")
     if id(value) not in known:
@@ -70,7 +93,7 @@ def _require_moderate(value: Any, known: dict[int, tuple[int, int]], depth: int)
         known[id(value)] = 1 + sum(n for n, _ in each), 1 + max((d for _, d in each), default=0)
     count, deep = known[id(value)]
     if depth + deep > _DEEPEST:
-        raise ValueError(f"blocks and lists nested more than {_DEEPEST} deep")
+        raise ValueError(_TOO_DEEP)
     if count > _MOST:
         raise ValueError(f"more than {_MOST:,} values")
     return count, deep
@@ -100,21 +123,11 @@ def apply_setting(content: dict[str, Any], setting: str) -> list[str]:
 
 
 @cache
-def _yaml_loader() -> Any:
+def _yaml_loaders() -> tuple[type["yaml.SafeLoader"], type["yaml.CSafeLoader"] | None]:
+    """The loader in Python, and that of libyaml unless PyYAML was built without it."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        deep = 0
-
-        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-            # Before the whole is read: Python cannot call so many functions within each other.
-            self.deep += 1
-            if self.deep > _DEEPEST:
-                raise yaml.YAMLError(f"blocks and lists nested more than {_DEEPEST} deep")
-            node: yaml.Node | None = super().compose_node(parent, index)
-            self.deep -= 1
-            return node
-
+    class Strict(yaml.constructor.SafeConstructor):
         def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
             # PyYAML's own errors for 0b_, !!bool maybe, 2025-13-45 are of many types.
             try:
@@ -137,9 +150,29 @@ def _yaml_loader() -> Any:
                 )
             return super().construct_mapping(node, deep)
 
+    class InPython(Strict, yaml.SafeLoader):
+        deep = 0
+
+        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            # Before the whole is read: Python cannot call so many functions within each other.
+            self.deep += 1
+            if self.deep > _DEEPEST:
+                raise yaml.YAMLError(_TOO_DEEP)
+            node: yaml.Node | None = super().compose_node(parent, index)
+            self.deep -= 1
+            return node
+
     number = re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", number, list("-+0123456789"))
-    return Loader
+    resolved = ("tag:yaml.org,2002:float", number, list("-+0123456789"))
+    InPython.add_implicit_resolver(*resolved)
+    if not yaml.__with_libyaml__:
+        return InPython, None
+
+    class InC(Strict, yaml.CSafeLoader):
+        pass
+
+    InC.add_implicit_resolver(*resolved)
+    return InPython, InC
 
 
 KeyPath = tuple[Any, ...]

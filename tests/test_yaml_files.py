@@ -4,8 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mmctr_kit import yaml_files
 from mmctr_kit.errors import UsageError
+from mmctr_kit.recipe import load_recipe, parse_recipe, recipe_folder
 from mmctr_kit.yaml_files import apply_setting, parse_yaml, read_yaml
 
 
@@ -69,3 +74,42 @@ def test_a_setting_gives_a_key_of_a_block_or_a_whole_block() -> None:
 def test_a_setting_that_cannot_be_applied_is_refused(setting: str, fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
         apply_setting({"a": {"b": 1}}, setting)
+
+
+_RECIPES = [path.read_text("utf-8") for path in sorted(recipe_folder().rglob("*.yaml"))]
+_CHANGES = st.lists(
+    st.tuples(
+        st.floats(0, 1), st.integers(0, 3), st.text("[]{}:,-?&*!|>'\"%@`#\n\t ab01.~é", max_size=3)
+    ),
+    max_size=4,
+)
+
+
+@given(st.sampled_from(_RECIPES), _CHANGES)
+def test_a_text_means_the_same_with_libyaml_and_without_it(text: str, changes: list[Any]) -> None:
+    # The lines of values: most of a recipe's file are comments.
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    for place, removed, inserted in changes:
+        at = int(place * len(text))
+        text = text[:at] + inserted + text[at + removed :]
+    read = [_outcome(text)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml, "__with_libyaml__", False)
+        patch.setattr(yaml_files, "_yaml_loaders", yaml_files._yaml_loaders.__wrapped__)
+        read.append(_outcome(text))
+    assert read[0] == read[1]
+
+
+def _outcome(text: str) -> str:
+    try:
+        return repr(parse_yaml(text))
+    except ValueError as e:
+        return f"refused: {e}"
+
+
+def test_the_recipe_of_a_run_is_read_by_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = [load_recipe(str(path)) for path in sorted(recipe_folder().rglob("*.yaml"))]
+    if yaml.__with_libyaml__:
+        monkeypatch.setattr(yaml.SafeLoader, "get_single_node", None)
+    for recipe in recipes:
+        assert parse_recipe(parse_yaml(recipe.to_yaml()), "it") == recipe

@@ -46,6 +46,7 @@ _LIBRARIES = ("torch", "lightgbm", "pandas", "numpy", "scipy", "scikit-learn", "
 _SMALL_MEMORY, _SMALL_GPU, _SMALL_DISK, _NO_DISK = 4e9, 4e9, 5e9, 0.2e9
 _HELD = 0.5
 """Share of a GPU's memory that others may hold before it is worth a word."""
+_BUSY = "end the other processes on it (nvidia-smi lists them), or name another GPU"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,11 @@ def find_cards() -> list[Card]:
     cards = []
     for device, gap in gpu_gaps().items():
         of = torch.cuda.get_device_properties(device)
-        free, total = (of.total_memory,) * 2 if gap else torch.cuda.mem_get_info(device)
+        free = total = of.total_memory
+        try:
+            free, total = (free, total) if gap else torch.cuda.mem_get_info(device)
+        except RuntimeError as e:  # even that needs some memory of it
+            gap = f"it cannot be used now ({str(e).strip().splitlines()[0]}); {_BUSY}"
         bf16 = not gap and torch.cuda.get_device_capability(device) >= (8, 0)
         cards.append(Card(device, of.name, (of.major, of.minor), total, free, bf16, gap))
     return cards
@@ -175,8 +180,7 @@ def _check_card(card: Card, log: Log) -> None:
     log.passed("gpu", f"{card.device}: {card.name}, compute capability {major}.{minor}")
     sizes = f"{card.device}: {card.free / 1e9:.1f} of {card.total / 1e9:.1f} GB are free"
     if card.free < _HELD * card.total:
-        todo = "end the other processes on it (nvidia-smi lists them), or name another GPU"
-        log.warn("gpu-memory", f"{sizes}: a run may find it full", todo)
+        log.warn("gpu-memory", f"{sizes}: a run may find it full", _BUSY)
     elif card.total < _SMALL_GPU:
         todo = "expect a smaller training.batch_size, and data on the host (training.data_on)"
         log.warn("gpu-memory", sizes, todo)

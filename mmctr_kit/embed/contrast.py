@@ -3,6 +3,7 @@
 See :mod:`mmctr_kit.embed.align`, which says what is computed and why.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -140,6 +141,22 @@ class _Projection(nn.Module):
         return self.temperature.clamp(float(low), float(high)).exp()
 
 
+def _device() -> torch.device:
+    """The current GPU, or the CPU if there is none that the installed torch has kernels for."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a card without kernels, at length
+        device = torch.device("cuda", torch.cuda.current_device())
+        try:
+            torch.ones(1, device=device).add_(1)
+        except RuntimeError as e:
+            if "no kernel image" not in str(e):
+                raise
+            return torch.device("cpu")
+    return device
+
+
 Held = Mapping[str, tuple[Ints, Ints]]
 """Held-out pairs, ``pairs`` and ``cold``: queries (n,) and targets (n,)."""
 
@@ -148,8 +165,7 @@ def align(
     content: Content, sequences: Contexts, dims: int, window: int
 ) -> tuple[Arrays, dict[str, Any]]:
     """The arrays of an :class:`mmctr_kit.embed.align.Aligned`, and the rest as plain values."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = content.data
+    device, data = _device(), content.data
     sampler = PairSampler(sequences, window)
     choose, report = (
         {kind: sampler.held_out(_HELD, kind == "cold", chooses) for kind in ("pairs", "cold")}

@@ -109,11 +109,9 @@ def _run(
     also: Mapping[str, str] | None = None,
 ) -> Record:
     """The record of a finished run; ``also`` are tags that its study gives it."""
-    import yaml
-
     manifest, params = run.manifest, {}
     if run.recipe_text is not None:
-        params = dict(_params(yaml.safe_load(run.recipe_text)))
+        params = dict(_params(run.recipe_content()))
     tags = {
         "kind": manifest.kind,
         "seeds": ", ".join(map(str, manifest.seeds)),

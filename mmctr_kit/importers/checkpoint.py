@@ -27,6 +27,7 @@ from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.scores import score_predictions
 from mmctr_kit.runs.seal import require_as_sealed
 from mmctr_kit.training.build import make_learner
+from mmctr_kit.training.device import prepare
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER, TRAINED_ROWS, NeuralLearner
 
@@ -51,6 +52,7 @@ def import_checkpoint(
     """
     require_as_sealed(file)
     state = read_checkpoint(file)
+    prepare(device, torch.get_num_threads())
     items = ItemFeatures.derive(recipe, data)
     learner = _loaded(recipe, data, items, device, state)
     valid, test = learner.predict("valid"), learner.predict("test")

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from mmctr_kit.recipe.blocks import ITEM_FILES
 from mmctr_kit.recipe.fitting import UNCOUNTED
+from mmctr_kit.yaml_files import parse_yaml
 
 MOST = 3
 """How many settings are named; of the others only the number is given."""
@@ -38,8 +37,8 @@ def recipe_difference(before: str, now: str) -> str | None:
     ``training.teacher``, as a recipe's fingerprint does.
     """
     try:
-        both = [yaml.safe_load(text) for text in (before, now)]
-    except yaml.YAMLError:
+        both = [parse_yaml(text) for text in (before, now)]
+    except ValueError:
         return None
     for recipe in both:
         if not (isinstance(recipe, dict) and isinstance(recipe.get("items"), dict)):

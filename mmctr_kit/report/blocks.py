@@ -1,14 +1,18 @@
 """What a page is made of before it is HTML: sections of pictures, tables and text."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.report.figures.style import svg
+
+T = TypeVar("T")
+MOST_ROWS = 40
+"""A figure has no more rows than this, which nobody would read; a table has all of them."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,17 @@ def estimate_text(estimate: Estimate | None, signed: bool = False) -> str:
     if estimate is None:
         return "–"
     return estimate.signed() if signed else str(estimate)
+
+
+def largest(items: Sequence[T], size: Callable[[T], float], most: int = MOST_ROWS) -> list[T]:
+    """The ``most`` items of the largest size, in their order."""
+    order = sorted(range(len(items)), key=lambda i: -size(items[i]))[:most]
+    return [items[i] for i in sorted(order)]
+
+
+def which_shown(shown: int, count: int, what: str) -> str:
+    """The sentence that a figure shows only some of ``count`` runs; empty if it shows all."""
+    return f" The {shown} of {count} runs {what}; the table has all." if shown < count else ""
 
 
 def enumeration(items: Sequence[str], most: int = 12) -> str:

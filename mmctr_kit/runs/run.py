@@ -241,6 +241,8 @@ class Run:
 
     def _table(self, name: str) -> dict[str, NDArray[Any]]:
         columns = read_columns(self.file(f"{name}.parquet"))
+        if "ID" not in columns and Keys.of(columns).ordered:  # as it was written
+            return columns
         order = np.argsort(columns["ID"]) if "ID" in columns else Keys.of(columns).order()
         return {n: values[order] for n, values in columns.items()}
 

@@ -178,9 +178,7 @@ class Spec(_Block):
 @cache
 def challenge() -> Spec:
     """What the challenge accepts."""
-    import yaml
-
-    return Spec.model_validate(yaml.safe_load(SHIPPED.read_text("utf-8")))
+    return Spec.model_validate(read_yaml(SHIPPED, "specification"))
 
 
 def load_spec(path: Path) -> Spec:

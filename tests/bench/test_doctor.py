@@ -69,6 +69,20 @@ def test_what_a_card_means_for_a_run(card: Card, levels: str, words: str) -> Non
         assert found["gpu"].todo == "pip install X"
 
 
+def test_a_card_too_full_to_be_asked_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: str) -> tuple[int, int]:
+        raise torch.AcceleratorError("CUDA error: out of memory\nCUDA kernel errors might be")
+
+    of = SimpleNamespace(name="H100", major=9, minor=0, total_memory=80 * GB)
+    monkeypatch.setattr(doctor, "gpu_gaps", lambda: {"cuda:0": ""})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: of)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", full)
+    [card] = doctor.find_cards()
+    found = told(lambda log: doctor.check_cards([card], "", log))["gpu"]
+    assert found.what == "cuda:0 is left out: it cannot be used now (CUDA error: out of memory)"
+    assert found.todo.startswith("end the other processes on it")
+
+
 def test_no_gpu_is_no_problem_unless_a_driver_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", None)
     monkeypatch.setattr(doctor, "driver_cuda", lambda: None)

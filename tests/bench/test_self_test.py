@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmctr_kit.bench.self_test import STEPS, _losses, difference
+from mmctr_kit.bench.self_test import STEPS, _losses, difference, short_training
 
 LOSSES = [0.7 - 0.01 * step for step in range(STEPS)]
 
@@ -47,3 +47,10 @@ def test_losses_that_rounding_does_not_explain_are_named(
     assert bool(said) is found
     if found:
         assert said.startswith(f"the loss of step {step + 1} is ")
+
+
+@pytest.mark.cuda
+def test_a_gpu_trains_as_the_cpu_does(tiny_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "world").symlink_to(tiny_root)
+    on_cpu, on_gpu = (short_training(tmp_path, device, 1) for device in ("cpu", "cuda:0"))
+    assert difference(on_gpu, on_cpu) == ""

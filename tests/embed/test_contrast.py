@@ -10,7 +10,7 @@ import torch
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.embed.content import Content
-from mmctr_kit.embed.contrast import align, contrastive_loss
+from mmctr_kit.embed.contrast import _device, align, contrastive_loss
 from tests.embed.test_pairs import contexts_of
 
 
@@ -49,3 +49,17 @@ def test_the_loss_leaves_out_popularity_and_what_the_user_took() -> None:
         losses.append(np.log(sum(map(np.exp, corrected.values()))) - corrected[i])
     made = contrastive_loss(*(torch.from_numpy(x) for x in (scores, log_q, theirs)))
     assert made.item() == pytest.approx(np.mean(losses))
+
+
+def test_a_card_without_kernels_leaves_it_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = ["no kernel image is available for execution on the device", "out of memory"]
+
+    def ones(*_: object, **__: object) -> None:
+        raise RuntimeError(f"CUDA error: {faults.pop(0)}")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch, "ones", ones)
+    assert _device() == torch.device("cpu")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        _device()

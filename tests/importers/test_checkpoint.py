@@ -23,6 +23,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.load import load
 from mmctr_kit.ensemble.runs import blend_runs
 from mmctr_kit.errors import DataError, MmctrKitError, RunError
+from mmctr_kit.importers import checkpoint
 from mmctr_kit.importers.checkpoint import (
     import_checkpoint,
     read_checkpoint,
@@ -174,6 +175,20 @@ def test_every_kind_of_file_gives_the_same_run(
     ]
     assert len(found) == 5
     assert all(np.array_equal(found[0], other) for other in found)
+
+
+def test_the_device_is_prepared_first(
+    qin: tuple[ChallengeData, Recipe, Arrays, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else kernels of the kit would run on the first GPU, also if the tensors are on another."""
+    prepared: list[str] = []
+    monkeypatch.setattr(checkpoint, "prepare", lambda device, _: prepared.append(device))
+    data, recipe, parameters, _ = qin
+    np.savez(tmp_path / "plain.npz", **parameters)
+    scores(import_checkpoint(tmp_path / "plain.npz", recipe, data, "cpu", tmp_path / "run", False))
+    assert prepared == ["cpu"]
 
 
 class Malicious:

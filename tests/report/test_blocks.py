@@ -9,7 +9,9 @@ from mmctr_kit.report.blocks import (
     Table,
     enumeration,
     estimate_text,
+    largest,
     sentence,
+    which_shown,
 )
 
 PICTURE = Picture("name", "title", "caption", "<svg/>")
@@ -43,3 +45,11 @@ def test_an_enumeration_says_how_many_it_leaves_out() -> None:
 def test_a_sentence_has_one_capital_and_one_full_stop() -> None:
     for text in ("used mean, as asked", "used mean, as asked."):
         assert sentence(text) == "Used mean, as asked."
+
+
+def test_the_largest_keep_their_order_and_a_figure_of_some_says_so() -> None:
+    assert largest([3, -9, 5, 1], abs, 2) == [-9, 5]
+    assert largest(["a", "b"], len) == ["a", "b"]
+    assert which_shown(2, 2, "that took longest") == ""
+    expected = " The 2 of 4 runs that took longest; the table has all."
+    assert which_shown(2, 4, "that took longest") == expected

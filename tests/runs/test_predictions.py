@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import UNPREDICTED, assign_folds, user_folds
@@ -83,6 +85,14 @@ def test_keys_are_ordered_by_user_then_item_then_occurrence() -> None:
     user, item, occurrence = np.array([2, 1, 1, 1]), np.array([1, 2, 2, 1]), np.array([0, 1, 0, 5])
     keys = Keys(user, item.astype(np.int32), occurrence.astype(np.int32))
     assert keys.order().tolist() == [3, 2, 1, 0]
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 2)] * 3), max_size=5))
+def test_keys_are_ordered_if_to_sort_them_moves_none(rows: list[tuple[int, int, int]]) -> None:
+    user, item, occurrence = np.array(rows, np.int64).reshape(-1, 3).T
+    keys = Keys(user, item.astype(np.int32), occurrence.astype(np.int32))
+    assert keys.ordered == (rows == sorted(rows))
+    assert keys.take(keys.order()).ordered
 
 
 def test_train_and_valid_rows_are_loaded_in_the_order_of_their_keys(tiny: ChallengeData) -> None:

@@ -8,6 +8,6 @@ from mmctr_kit.recipe import Recipe
 from mmctr_kit.training.build import make_learner
 
 
-def learner_of(recipe: Recipe, data: ChallengeData) -> Any:
-    """The recipe's learner on the CPU."""
-    return make_learner(recipe, data, ItemFeatures.derive(recipe, data), "cpu")
+def learner_of(recipe: Recipe, data: ChallengeData, device: str = "cpu") -> Any:
+    """The recipe's learner on the device."""
+    return make_learner(recipe, data, ItemFeatures.derive(recipe, data), device)

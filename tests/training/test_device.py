@@ -187,3 +187,11 @@ def test_preparing_sets_the_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert describe_device("cpu").startswith("CPU")
+
+
+@pytest.mark.cuda
+def test_a_gpu_without_room_is_told_in_one_line_and_goes_on() -> None:
+    full = pytest.raises(MemoryShortageError, match=r"^the GPU's memory is full; free what")
+    with full, gpu_faults():
+        torch.empty(1 << 50, device="cuda")
+    assert float(torch.ones(2, device="cuda").sum()) == 2

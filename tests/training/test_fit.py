@@ -11,6 +11,7 @@ from mmctr_kit.models.din import DIN
 from mmctr_kit.recipe import Training
 from mmctr_kit.training.data.batches import DeviceData, tensor, to_device
 from mmctr_kit.training.data.source import OnDevice
+from mmctr_kit.training.device import fast_bf16
 from mmctr_kit.training.fit import Fit, Schedule, batch_size_for, schedule
 from mmctr_kit.training.learner import State
 
@@ -248,6 +249,7 @@ def test_training_on_a_gpu_uses_bf16_and_predicts_in_float32(tiny: ChallengeData
     data = to_device(tiny, torch.device("cuda"), 64)
     fit = Fit(small_din(tiny).cuda(), OnDevice(data), OPTIONS, 0)
     *_, last = fit.run(TRAIN, HOLDOUT)
+    assert fit.trained().precision == ("bf16" if fast_bf16("cuda") else "float32")
     assert np.isfinite(last.train_loss)
     logits = fit.predict("test")
     # bf16 logits have 8 bits: predictions in it would tie by the hundreds.

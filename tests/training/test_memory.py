@@ -71,3 +71,28 @@ def test_a_full_card_names_a_batch_that_fits() -> None:
     assert said.endswith("set training.batch_size=4096")
     assert step.smaller_batch(4096).endswith("set training.batch_size=2048")  # others took memory
     assert StepMemory(15e9, 3e6, 16e9).smaller_batch(512).endswith("256 rows fits either")
+
+
+@pytest.mark.cuda
+def test_a_step_takes_about_what_two_small_batches_say(tiny: ChallengeData) -> None:
+    gpu = torch.device("cuda")
+    data, size = to_device(tiny, gpu, 64), 2048
+    lengths = data.rows["train"].lengths
+    known = torch.ones(data.n_users + 1, dtype=torch.bool, device=gpu)
+    step = Step(small_din(tiny).to(gpu).train(), data, Training(precision="float32"), known)
+
+    def draw(rows: int) -> tuple[Tensor, StaticShapes]:
+        sampler = RowSampler(torch.arange(len(lengths), device=gpu), lengths, rows, 0)
+        return sampler.batches(0, 1)[0], sampler.shapes
+
+    before = {k: v.clone() for k, v in step.state().items()}
+    found = measure_step(step, draw, 1e9)
+    assert all(torch.equal(v, before[k]) for k, v in step.state().items())
+    index, shapes = draw(size)
+    torch.cuda.reset_peak_memory_stats(gpu)
+    step(index, shapes.positions, shapes.buckets)
+    taken = torch.cuda.memory_stats(gpu)["requested_bytes.all.peak"]
+    del before
+    # It counts a snapshot too, and no step may take more than it says.
+    assert taken <= 1.1 * found.of(size)
+    assert found.of(size) <= 2 * taken

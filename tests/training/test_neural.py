@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mmctr_kit.errors import MmctrKitError
 from mmctr_kit.recipe import load_recipe
 from mmctr_kit.training.data import host_stream as placement
 from mmctr_kit.training.data.host_stream import OnHost
+from mmctr_kit.training.device import prepare
 from mmctr_kit.training.fit import Fit
 from mmctr_kit.training.learner import Learner
 from mmctr_kit.training.neural import KNOWN_USER, TRAINED_ROWS
@@ -267,3 +269,43 @@ SMALL = (
     "model.mlp_hidden=[16]",
     "model.encoder_layers=1",
 )
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("place", DATA_ON)
+def test_a_gpu_fits_after_another_fit_and_after_a_break_as_at_once(
+    tiny: ChallengeData, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not bit for bit, since a GPU may add in any order; the CPU predicts the same with it."""
+    monkeypatch.setattr(placement, "OnHost", lambda *given: OnHost(*given, 600, 1 << 22))
+    more = (*MORE, "training.precision=float32", f"training.data_on={place}")
+    recipe = load_recipe("din_mha_demo", more)
+
+    def losses(learner: Any, state: Any = None) -> Any:
+        found = [epoch.train_loss for epoch in learner.fit(TRAIN, HOLDOUT, 3, state)]
+        assert (learner.trained().fallbacks, learner.data_on) == ([], place)
+        return pytest.approx(found, rel=1e-3)
+
+    once, later, cut, resumed = (learner_of(recipe, tiny, "cuda:0") for _ in range(4))
+    first, second = losses(once).expected
+    list(later.fit(HOLDOUT, TRAIN, seed=9))
+    assert losses(later) == [first, second]
+    state = next(cut.fit(TRAIN, HOLDOUT, seed=3)).state()
+    assert losses(resumed, state) == [second]
+    cpu = learner_of(recipe, tiny)
+    cpu.load(once.weights())
+    assert np.allclose(cpu.predict("test"), once.predict("test"), atol=1e-4)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="no second GPU here")
+def test_the_second_gpu_predicts_as_the_cpu_does(tiny: ChallengeData, learner: Learner) -> None:
+    threads = torch.get_num_threads()
+    prepare("cuda:1", threads)
+    try:
+        second = learner_of(load_recipe("din_demo", SETTINGS), tiny, "cuda:1")
+        list(second.fit(TRAIN, HOLDOUT, seed=3))
+        second.load(learner.weights())
+        assert np.allclose(second.predict("test"), learner.predict("test"), atol=1e-4)
+    finally:
+        prepare("cuda:0", threads)

@@ -1,5 +1,6 @@
 """mmctr_kit.training.step_check: what it finds, what it lets pass, and that it changes nothing."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,6 +17,7 @@ from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import RunError
 from mmctr_kit.models.batch import Batch
 from mmctr_kit.models.din import DIN
+from mmctr_kit.models.ops.dropout import Dropout
 from mmctr_kit.recipe import Training
 from mmctr_kit.training import step_check
 from mmctr_kit.training.cuda_graph import EagerSteps, StaticSteps
@@ -23,7 +25,7 @@ from mmctr_kit.training.data.batches import DeviceData, to_device
 from mmctr_kit.training.learner import State
 from mmctr_kit.training.step import Forward, Step, compiled, compiled_batches, eager
 from mmctr_kit.training.step_check import require_like_cpu, verdict
-from mmctr_kit.training.step_modes import Capture, Modes
+from mmctr_kit.training.step_modes import Capture, Modes, cuda_graph
 from tests.training.learners import learner_of
 from tests.training.recorded import capture_on_cpu, record
 from tests.training.test_capture import CASES, OTHERS, recipe_of
@@ -175,6 +177,21 @@ def test_a_replay_without_fault_passes(
     assert not steps.modes.fallbacks
 
 
+@pytest.mark.usefixtures("gpu_paths")
+@pytest.mark.parametrize("capture", [real, None], ids=["captured", "plain"])
+def test_a_device_that_adds_in_any_order_is_no_fault(
+    capture: Capture | None, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    """Atomic additions, rounded to bf16, do not repeat a gradient to 1e-4 of it."""
+    model, random = small_din(tiny), np.random.default_rng(0)
+    assert any(isinstance(module, Dropout) and module.p for module in model.modules())
+    for weight in model.parameters():
+        weight.register_hook(lambda gradient: gradient * (1 + 5e-4 * random.standard_normal()))
+    steps = checked(step_of(model, device_data, precision="bf16"), capture)
+    assert (steps.modes.checked, steps.modes.fallbacks) == ("checked", [])
+    assert (steps._replay is not None) == (capture is real)
+
+
 def options(steps: str, check: str) -> dict[str, Any]:
     return {
         "epochs": 1,
@@ -186,8 +203,10 @@ def options(steps: str, check: str) -> dict[str, Any]:
     }
 
 
-def fitted(data: ChallengeData, case: str, training: dict[str, Any]) -> tuple[Any, State]:
-    learner, user = learner_of(recipe_of(case, training), data), data.train.user_id % 5
+def fitted(
+    data: ChallengeData, case: str, training: dict[str, Any], device: str = "cpu"
+) -> tuple[Any, State]:
+    learner, user = learner_of(recipe_of(case, training), data, device), data.train.user_id % 5
     list(learner.fit(np.flatnonzero(user < 3), np.flatnonzero(user == 4), seed=0))
     return learner.trained(), learner.weights()
 
@@ -211,6 +230,38 @@ def test_the_compiled_steps_of_every_model_pass(
     traced(monkeypatch)
     trained, _ = fitted(tiny, case, options("compiled", "always"))
     assert (trained.steps, trained.check, trained.fallbacks) == ("compiled", "checked", [])
+
+
+@pytest.mark.slow
+@pytest.mark.cuda
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+@pytest.mark.parametrize("case", [*CASES, *OTHERS])
+def test_the_steps_of_every_model_pass_on_a_gpu(
+    case: str, precision: str, tiny: ChallengeData
+) -> None:
+    training = options("auto", "always") | {"precision": precision}
+    trained, weights = fitted(tiny, case, training, "cuda:0")
+    assert (trained.steps, trained.check) == ("compiled + captured", "checked")
+    assert trained.fallbacks == []
+    assert all(np.isfinite(v).all() for v in weights.values())
+
+
+@pytest.mark.cuda
+def test_a_replay_of_stale_rows_is_found_on_a_gpu(tiny: ChallengeData) -> None:
+    def of_the_first_batch(rewind: Work, work: Work) -> Replay:
+        def first() -> None:
+            rewind()
+            work()
+
+        return cuda_graph(rewind, first)
+
+    data = to_device(tiny, torch.device("cuda"), 64)
+    known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
+    step = Step(small_din(tiny).cuda().train(), data, Training(precision="float32"), known)
+    steps = StaticSteps(step, Modes(capture=of_the_first_batch, check="always"))
+    with pytest.warns(UserWarning, match=r"without captured steps, slower: .* replayed against"):
+        run(steps, batches(data).cuda(), PACES.cuda())
+    assert steps.modes.mode == "plain"
 
 
 def traced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +312,22 @@ def test_modes_are_tried_in_their_order_until_one_passes(
     assert steps.modes.mode == "compiled"
 
 
+@pytest.mark.usefixtures("gpu_paths")
+@pytest.mark.parametrize(("factor", "fault"), [(1.01, False), (1.1, True)])
+def test_gradients_may_differ_by_what_rounding_does_at_kinks_and_losses_may_not(
+    factor: float, fault: bool, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    def steeper(model: nn.Module, batch: Batch) -> Tensor:
+        logit = eager(model, batch)
+        return logit.detach() + factor * (logit - logit.detach())
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        steps = checked(step_of(small_din(tiny), device_data, steeper))
+    assert steps.modes.mode == ("plain" if fault else "compiled")
+    assert any("(gradient of" in str(each.message) for each in caught) is fault
+
+
 class Summing(DIN):
     """Looks at dummy positions too, which no model should."""
 
@@ -295,14 +362,15 @@ def test_a_model_that_draws_numbers_of_its_own_or_diverges_has_nothing_to_compar
         assert (steps.modes.mode, steps.modes.fallbacks) == ("captured", [])
 
 
-class WrongAtFirst(DIN):
-    """As a card that computes wrongly would, whose turn comes before the CPU's."""
+class WrongInTurn(DIN):
+    """As a card that computes wrongly would: its turn is before the CPU's, which has two then."""
 
-    calls = 0
+    calls, at_most = 0, 9
 
     def forward(self, batch: Batch) -> Tensor:
         self.calls += 1
-        return super().forward(batch) * (1.01 if self.calls == 1 else 1.0)
+        its_turn = self.calls % 3 == 1 and self.calls < self.at_most
+        return super().forward(batch) * (1.01 if its_turn else 1.0)
 
 
 def test_a_device_that_computes_other_steps_than_the_cpu_is_an_error(
@@ -316,7 +384,7 @@ def test_a_device_that_computes_other_steps_than_the_cpu_is_an_error(
     require_like_cpu(step, index)
     assert torch.equal(torch.get_rng_state(), drawn)
     assert all(torch.equal(v, before[k]) for k, v in step.state().items())
-    model.__class__ = WrongAtFirst
+    model.__class__ = WrongInTurn
     said = r"computes another step than the CPU from the same rows: the loss by .*--devices cpu"
     with pytest.raises(RunError, match=said):
         require_like_cpu(step, index)
@@ -326,6 +394,21 @@ def test_a_device_that_computes_other_steps_than_the_cpu_is_an_error(
     noisy = small_din(tiny)
     noisy.mlp.append(nn.Dropout(0.3))
     require_like_cpu(step_of(noisy, device_data), index)
+
+
+@pytest.mark.parametrize("rows", [256, 1000])
+def test_what_other_rows_do_not_show_is_rounding_at_a_kink(
+    rows: int, device_data: DeviceData, tiny: ChallengeData
+) -> None:
+    model, index = small_din(tiny), torch.arange(rows)
+    step = step_of(model, device_data)
+    model.__class__ = WrongInTurn
+    model.at_most = 6  # wrong for the first two of three sets of rows
+    require_like_cpu(step, index)
+    assert model.calls == 8
+    model.calls, model.at_most = 0, 9
+    with pytest.raises(RunError, match="the loss by"):
+        require_like_cpu(step, index)
 
 
 def test_a_verdict_is_found_once_for_a_machine_a_model_and_its_sizes(

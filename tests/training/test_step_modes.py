@@ -9,10 +9,16 @@ import torch
 from torch import Tensor
 
 from mmctr_kit.data.dataset import ChallengeData
-from mmctr_kit.recipe import load_recipe
-from mmctr_kit.training.step import compiled_batches, eager
+from mmctr_kit.models.batch import Batch
+from mmctr_kit.models.din import DIN
+from mmctr_kit.recipe import Training, load_recipe
+from mmctr_kit.training.cuda_graph import StaticSteps
+from mmctr_kit.training.data.batches import to_device
+from mmctr_kit.training.step import Step, compiled_batches, eager
 from mmctr_kit.training.step_modes import Modes, capture_on, cuda_graph, first_cause, resolve_steps
 from tests.training.learners import learner_of
+from tests.training.test_cuda_graph import PACES, batches, run
+from tests.training.test_fit import small_din
 
 
 def other(*arguments: Any) -> Tensor:
@@ -96,3 +102,32 @@ def test_what_cannot_be_compiled_is_tried_by_the_first_fit_of_a_learner_alone(
     assert learner.trained().steps == "plain"
     assert len(learner.trained().fallbacks) == 1
     assert any("Traceback" in line for line in learner.trained().details)
+
+
+class Waiting(DIN):
+    """Reads a value of the device, which no capture allows."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        return super().forward(batch) * (1.0 if float(batch.item[0]) >= 0 else 2.0)
+
+
+@pytest.mark.cuda
+def test_after_a_failed_capture_a_gpu_goes_on_where_plain_steps_would(tiny: ChallengeData) -> None:
+    """With dropout, whose random state a capture holds; on the stream that was current before."""
+    data, stream = to_device(tiny, torch.device("cuda"), 64), torch.cuda.current_stream()
+    known = torch.ones(data.n_users + 1, dtype=torch.bool, device="cuda")
+    totals = []
+    for kind in (Waiting, DIN):
+        model = small_din(tiny)
+        model.__class__ = kind
+        step = Step(model.cuda().train(), data, Training(precision="float32"), known)
+        steps = StaticSteps(step, Modes(capture=cuda_graph if kind is Waiting else None))
+        torch.manual_seed(5)
+        if kind is Waiting:
+            with pytest.warns(UserWarning, match="goes on without a CUDA graph"):
+                totals.append(run(steps, batches(data).cuda(), PACES.cuda()))
+            assert steps.modes.mode == "plain"
+        else:
+            totals.append(run(steps, batches(data).cuda(), PACES.cuda()))
+        assert torch.cuda.current_stream() == stream
+    assert torch.allclose(*totals, rtol=1e-4)

@@ -51,7 +51,7 @@ class NodeConfig(WorkerConfig):
         if not self.ship and self.files.are_here():
             return self.files.recipe_at(self.recipe, None), load(self.folder)
         folder = self.files.placed
-        if not folder.is_dir():
+        if not self.files.are_placed():
             assert pipe is not None
             pipe.send(NeedsData(socket.gethostname()))
             folder = self.files.place(pipe.recv())

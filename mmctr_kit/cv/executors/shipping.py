@@ -5,6 +5,7 @@ of a data folder travel once to each machine, into its cache, in a folder named 
 """
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,8 +78,15 @@ class DataFiles:
 
     def are_here(self) -> bool:
         """Whether this machine has the same files under the same paths."""
+        return self._are(self.paths)
+
+    def are_placed(self) -> bool:
+        """Whether :meth:`place` has put the files into this machine's cache, and they are whole."""
+        return self._are({name: self.placed / name for name in self.paths})
+
+    def _are(self, paths: Mapping[str, Path]) -> bool:
         with suppress(MmctrKitError):  # one is not there, or not readable
-            return all(content_hash(p) == self.hashes[name] for name, p in self.paths.items())
+            return all(content_hash(path) == self.hashes[name] for name, path in paths.items())
         return False
 
     def read(self) -> dict[str, bytes]:
@@ -98,11 +106,16 @@ class DataFiles:
         return cache_folder() / f"placed-{fingerprint(dict(self.hashes))[:24]}"
 
     def place(self, contents: Mapping[str, bytes]) -> Path:
-        """Put the files into this machine's cache, unless they are there; returns their folder."""
+        """Put the files into this machine's cache, unless they are there; returns their folder.
+
+        Files that were damaged there are replaced, with a warning.
+        """
         folder = self.placed
         with locked(folder, wait=True):
-            if not folder.is_dir():
-                with made_folder(folder) as part:
+            if not self.are_placed():
+                if folder.is_dir():
+                    warnings.warn(f"{folder} was damaged: data sent again", stacklevel=2)
+                with made_folder(folder, replace=True) as part:
                     for name, content in contents.items():
                         (part / name).parent.mkdir(parents=True, exist_ok=True)
                         (part / name).write_bytes(content)

@@ -7,7 +7,17 @@ import numpy as np
 
 from mmctr_kit.ensemble.runs import blend_report
 from mmctr_kit.metrics.estimate import Estimate
-from mmctr_kit.report.blocks import Picture, Section, Table, estimate_text, picture, sentence
+from mmctr_kit.report.blocks import (
+    MOST_ROWS,
+    Picture,
+    Section,
+    Table,
+    estimate_text,
+    largest,
+    picture,
+    sentence,
+    which_shown,
+)
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import bars, correlations, dots
 
@@ -42,6 +52,8 @@ def blend_section(context: ReportContext) -> Section | None:
         ),
     ]
     tables = [_tried(blend, differences)] if blend["scores"] else []
+    if max(len(adds), len(blend["weights"] or {})) > MOST_ROWS:
+        tables.append(_runs(blend["weights"] or {}, adds))
     if blend["group_softmax"] is not None:
         tables.append(_group_softmax(blend["group_softmax"]))
     lead = (
@@ -67,28 +79,30 @@ def _estimates(stored: Mapping[str, Any]) -> dict[str, Estimate]:
 
 
 def _weights(weights: Mapping[str, float]) -> Iterator[Picture]:
-    names = sorted(weights, key=lambda name: -weights[name])
+    names = sorted(weights, key=lambda name: -weights[name])[:MOST_ROWS]
     says = "; ".join(f"{name} {weights[name]:.3f}" for name in names)
     if names:
         figure = bars(names, np.array([weights[name] for name in names]), "weight")
         caption = "Weights of the runs' logits, after these were put on one scale."
+        caption += which_shown(len(names), len(weights), "with the largest weights")
         yield picture(figure, "blend-weights", "Weights", caption, f"Weights of the runs. {says}.")
 
 
 def _gains(
     gains: Mapping[str, Estimate], name: str, title: str, axis: str, text: str
 ) -> Iterator[Picture]:
-    says = "; ".join(f"{key} {gain.signed()}" for key, gain in gains.items())
+    names = largest([*gains], lambda key: abs(gains[key].value))
+    says = "; ".join(f"{key} {gains[key].signed()}" for key in names)
     if gains:
-        figure = dots(list(gains), {"OOF": list(gains.values())}, axis, 0.0)
+        figure = dots(names, {"OOF": [gains[key] for key in names]}, axis, 0.0)
+        text += which_shown(len(names), len(gains), "that differ most from 0")
         yield picture(figure, name, title, text, f"{axis}. {says}.")
 
 
 def _correlations(stored: Mapping[str, Any], weights: Mapping[str, float]) -> Picture:
     """A square for each pair of runs, of many runs those with the largest weights."""
     every, matrix = list(stored["runs"]), np.array(stored["spearman"], np.float64)
-    order = sorted(range(len(every)), key=lambda i: -weights.get(every[i], 0.0))[:_MOST_SQUARES]
-    shown = np.sort(order)
+    shown = largest([*range(len(every))], lambda i: weights.get(every[i], 0.0), _MOST_SQUARES)
     names, matrix = [every[i] for i in shown], matrix[np.ix_(shown, shown)]
     pairs = [
         f"{names[i]} and {names[j]} {matrix[i, j]:.3f}"
@@ -109,6 +123,21 @@ def _tried(blend: Mapping[str, Any], differences: Mapping[str, Estimate]) -> Tab
     ]
     caption = "OOF AUC, cross-fitted over groups of users."
     return Table(caption, ("method", "cross-fitted OOF AUC", "against mean"), rows)
+
+
+def _runs(weights: Mapping[str, float], adds: Mapping[str, Estimate]) -> Table:
+    """Every run's weight and what it adds, of more runs than the figures show."""
+    names = sorted({**weights, **adds}, key=lambda name: -weights.get(name, 0.0))
+    rows = [
+        (
+            name,
+            f"{weights[name]:.3f}" if name in weights else "–",
+            estimate_text(adds.get(name), True),
+        )
+        for name in names
+    ]
+    caption = "The weight of each run's logits, and the OOF AUC that the run adds."
+    return Table(caption, ("run", "weight", "adds"), rows, folded=f"{len(rows)} runs")
 
 
 def _group_softmax(group: Mapping[str, Any]) -> Table:

@@ -1,6 +1,15 @@
 """The leaderboard section: the run beside its sources, or beside other runs of the same rows."""
 
-from mmctr_kit.report.blocks import Picture, Section, Table, enumeration, estimate_text, picture
+from mmctr_kit.report.blocks import (
+    MOST_ROWS,
+    Picture,
+    Section,
+    Table,
+    enumeration,
+    estimate_text,
+    picture,
+    which_shown,
+)
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.rows import dots
 from mmctr_kit.runs.compare import Compared
@@ -50,6 +59,9 @@ def _copies(entries: list[Compared]) -> list[str]:
 
 def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
     """The AUCs of each run or, of ``gaps``, their paired differences to the subject."""
+    every = len(entries)
+    entries = [e for i, e in enumerate(entries) if i < MOST_ROWS or e.name == subject]
+    which = which_shown(len(entries), every, "with the highest AUC")
     names = [_name(e) for e in entries]
     pairs = [(e.valid_gap, e.oof_gap) if gaps else (e.valid, e.oof) for e in entries]
     says = "; ".join(
@@ -62,12 +74,13 @@ def _figure(entries: list[Compared], subject: str, gaps: bool) -> Picture:
     if gaps:
         axis, title = f"AUC less the AUC of {subject}", f"Difference to {subject}"
         figure = dots(names, series, axis, reference=0.0)
-        caption = f"Paired. Left of the line: worse than {subject}."
+        caption = f"Paired. Left of the line: worse than {subject}.{which}"
         says = f"{axis}, paired, with standard errors. {says}."
         return picture(figure, "leaderboard-gaps", title, caption, says)
     figure = dots(names, series, "AUC", marked=[e.name == subject for e in entries])
     caption = (
         "Fold models and their mean are two predictors: compare valid with valid, OOF with OOF."
+        f"{which}"
     )
     says = f"AUC with standard errors. {says}."
     return picture(figure, "leaderboard-auc", "AUC of each run", caption, says)

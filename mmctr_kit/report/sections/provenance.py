@@ -5,7 +5,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mmctr_kit.report.blocks import (
     Picture,
@@ -14,7 +13,9 @@ from mmctr_kit.report.blocks import (
     by_key,
     estimate_text,
     flatten,
+    largest,
     picture,
+    which_shown,
 )
 from mmctr_kit.report.context import ReportContext
 from mmctr_kit.report.figures.curves import FoldCurve, learning
@@ -94,15 +95,16 @@ def time_section(context: ReportContext) -> Section | None:
     timed = {n: t for n, t in timed.items() if "phase_seconds" in t}
     if not timed:
         return None
-    names = list(timed)
-    phases = list(timed[names[0]]["phase_seconds"])
-    total = sum(sum(t["phase_seconds"].values()) for t in timed.values())
-    unit, size = ("minutes", 60.0) if total > 600 else ("seconds", 1.0)
-    spent = {k: np.array([t["phase_seconds"][k] / size for t in timed.values()]) for k in phases}
+    phases = list(next(iter(timed.values()))["phase_seconds"])
+    total = {name: sum(t["phase_seconds"].values()) for name, t in timed.items()}
+    unit, size = ("minutes", 60.0) if sum(total.values()) > 600 else ("seconds", 1.0)
     rows = [_seconds(n, t, phases) for n, t in timed.items()]
-    says = "; ".join(f"{row[0]}: {row[-2]} s in all" for row in rows)
+    names = largest([*timed], lambda name: total[name])
+    spent = {k: np.array([timed[n]["phase_seconds"][k] / size for n in names]) for k in phases}
+    says = "; ".join(f"{name}: {total[name]:,.1f} s in all" for name in names)
     figure, says = stacked(names, spent, unit), f"{unit.capitalize()} by phase. {says}."
     caption = "load: data and signals; compile: the training step; evaluate: predictions."
+    caption += which_shown(len(names), len(timed), "that took longest")
     pictures = [picture(figure, "time-phases", "By phase", caption, says)]
     lead = (
         "Added up over the fold models; in parallel they take less. Totals include interrupted and "
@@ -125,7 +127,7 @@ def recipe_section(context: ReportContext) -> Section | None:
         return None
     tables = []
     if len(texts) > 1:
-        each = {name: flatten(yaml.safe_load(text)) for name, text in texts.items()}
+        each = {r.name: flatten(r.recipe_content()) for r in context.trained if r.name in texts}
         rows = [row for row in by_key(each) if row[0] != "name" and len(set(row[1:])) > 1]
         caption = "Keys in which the recipes differ (– = the model has no such key)."
         columns = ("key", *texts)

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import DataError, UsageError, plural
 from mmctr_kit.files import file_sha256, load_arrays
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.recipe import Recipe, parse_recipe
+from mmctr_kit.yaml_files import read_yaml
 
 FORMAT = 1
 CONTENT, LOGITS, SUBMISSION = (
@@ -90,8 +90,8 @@ class Bundle:
 
     def recipe(self) -> Recipe:
         """The run's recipe, with the paths of the bundle's files of items that the run read."""
-        text = (self.path / "recipe.yaml").read_text("utf-8")
-        recipe = parse_recipe(yaml.safe_load(text), f"the recipe of {self.path}")
+        content = read_yaml(self.path / "recipe.yaml", "recipe")
+        recipe = parse_recipe(content, f"the recipe of {self.path}")
         files = {key: self.path / ITEM_FILES[key] for key in recipe.items.files}
         return recipe.changed({f"items.{key}": str(p.resolve()) for key, p in files.items()})
 

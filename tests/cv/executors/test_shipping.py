@@ -61,6 +61,13 @@ def test_data_are_the_same_in_the_place_that_a_machine_has_for_them(
     assert placed.items.file is not None
     assert Path(placed.items.file).read_bytes() == b"vectors"
     assert files.place({}) == folder  # nothing is written again
+    placed_file = Path(placed.items.file)
+    placed_file.write_bytes(b"Vectors")
+    assert not files.are_placed()
+    with pytest.warns(UserWarning, match=r"placed-\w+ was damaged: data sent again"):
+        files.place(files.read())
+    assert files.are_placed()
+    assert placed_file.read_bytes() == b"vectors"
 
 
 def test_a_file_that_changed_is_neither_here_nor_sent(tiny: ChallengeData, tmp_path: Path) -> None:

@@ -3,11 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mmctr_kit.data.dataset import ChallengeData
+from mmctr_kit.ensemble.runs import blend_report
 from mmctr_kit.files import write_json
-from mmctr_kit.report.blocks import Section
+from mmctr_kit.metrics.estimate import Estimate
+from mmctr_kit.report.blocks import Picture, Section
 from mmctr_kit.report.context import ReportContext, open_context
 from mmctr_kit.report.page import SECTIONS
 from mmctr_kit.report.sections.ablation import ablation_section
@@ -18,6 +22,7 @@ from mmctr_kit.report.sections.provenance import models_section, recipe_section,
 from mmctr_kit.report.sections.scores import distribution_section, ranking_section
 from mmctr_kit.report.sections.slices import slices_section
 from mmctr_kit.report.sections.study import study_section
+from mmctr_kit.runs.run import Run
 from mmctr_kit.runs.slices import MIN_USERS, too_few
 from tests.report.made import FEATURES, make_run, make_study
 from tests.runs.unsealed import unsealed
@@ -59,6 +64,56 @@ def test_a_blend_shows_weights_gains_and_correlations(mix: ReportContext) -> Non
     names = ["blend-weights", "blend-adds", "blend-correlations", "blend-methods"]
     assert [p.name for p in section.pictures] == names
     assert section.lead.startswith("Used greedy, as asked")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_figures_of_many_runs_show_some_and_tables_all(
+    mix: ReportContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, drawn = [f"r{i}" for i in range(60)], dict[str, int]()
+    content = blend_report(mix.run) | {
+        "weights": {name: 1.0 - i / 100 for i, name in enumerate(names)},
+        "adds": {n: {"value": -i / 1e4, "error": 0.01, "n": 9} for i, n in enumerate(names)},
+        "correlation": {"runs": names, "spearman": np.eye(60).tolist()},
+    }
+    monkeypatch.setattr("mmctr_kit.report.sections.blend.blend_report", lambda _: content)
+
+    def count(figure: Figure, name: str, *texts: str) -> Picture:
+        drawn[name] = len(figure.axes[0].get_yticks())
+        title, caption, says = texts
+        return Picture(name, title, caption, says)
+
+    for part in ("blend", "leaderboard", "provenance"):
+        monkeypatch.setattr(f"mmctr_kit.report.sections.{part}.picture", count)
+    section = made(blend_section(mix))
+    captions = {picture.name: picture.caption for picture in section.pictures}
+    largest = "The 40 of 60 runs with the largest weights; the table has all."
+    assert captions["blend-weights"].endswith(largest)
+    assert captions["blend-adds"].endswith("runs that differ most from 0; the table has all.")
+    [table] = [table for table in section.tables if table.folded == "60 runs"]
+    assert table.rows[0] == ("r0", "1.000", "+0.0000 ± 0.0100")
+    assert table.rows[-1] == ("r59", "0.410", "-0.0059 ± 0.0100")
+
+    others = [replace(mix.leaderboard[1], name=name) for name in names]
+    one = replace(mix.leaderboard[0], valid=Estimate(0.4, 0.01, 9))
+    section = made(leaderboard_section(replace(mix, leaderboard=(one, *others))))
+    assert "The 41 of 61 runs with the highest AUC; the table" in section.pictures[0].caption
+    assert len(section.tables[0].rows) == 61
+
+    runs = [Run(mix.sources[0].path) for _ in names]
+    for run, name in zip(runs, names, strict=True):
+        run.name = name
+    section = made(time_section(replace(mix, sources=tuple(runs))))
+    assert len(section.tables[0].rows) == 60
+    assert drawn == {
+        "blend-weights": 40,
+        "blend-adds": 40,
+        "blend-correlations": 30,
+        "blend-methods": drawn["blend-methods"],
+        "leaderboard-auc": 41,
+        "leaderboard-gaps": 40,
+        "time-phases": 40,
+    }
 
 
 def test_each_trained_run_has_its_learning_curves(mix: ReportContext) -> None:
