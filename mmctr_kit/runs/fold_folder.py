@@ -110,7 +110,7 @@ class FoldFolder:
         return epochs_in(lines, self.path / _EPOCHS), state, self.timings()
 
     def save_epoch(
-        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]
+        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, Any]
     ) -> None:
         """Write the epochs' lines, their timings and, last, the state to resume from.
 
