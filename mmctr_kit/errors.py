@@ -80,6 +80,8 @@ def _plain(name: str) -> str:
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
+OUT_OF_FILES = (errno.EMFILE, errno.ENFILE)
+"""Answers of a system that lets a process open no more files."""
 _REFUSED = {
     **dict.fromkeys(_FULL, "make room"),
     errno.EROFS: "write elsewhere",
@@ -87,6 +89,7 @@ _REFUSED = {
     errno.EPERM: "mend the permissions, or write elsewhere",
     errno.ENAMETOOLONG: "shorten the name",
     errno.ELOOP: "mend the link",
+    **dict.fromkeys(OUT_OF_FILES, "raise its limit ('ulimit -n')"),
 }
 """The system's refusals that are no bug of the kit, and what to do about each."""
 
@@ -101,14 +104,25 @@ def refusal(error: OSError | UnicodeEncodeError) -> MmctrKitError | None:
             return None
         name = visible(error.object[:200], one_line=True)
         return UsageError(f"'{name}' holds bytes that are no UTF-8; rename the file or folder")
+    if error.errno == errno.ENOENT and error.filename is None and _nowhere():
+        return UsageError("the folder that you are in was deleted; change to another one")
     if error.errno not in _REFUSED:
         return None
-    may_be_reading = error.errno in (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
+    may_be_reading = error.errno not in (*_FULL, errno.EROFS)
     denied = "cannot be read or written" if may_be_reading else "cannot be written"
     where = f"'{error.filename}' {denied}" if error.filename else "output fails"
     why = os.strerror(error.errno)
     todo = f"{_REFUSED[error.errno]}, then run the command again"
     return unwritable(f"{where} ({why}); {todo}", error)
+
+
+def _nowhere() -> bool:
+    """Whether the folder that the command was given in is no more."""
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def unwritable(message: str, error: OSError) -> MmctrKitError:

@@ -1,9 +1,13 @@
 """Errors carry exit codes; a warning is one line."""
 
 import errno
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from mmctr_kit.errors import DataError, MmctrKitError, RunError, UsageError, refusal, unwritable
 
@@ -40,5 +44,19 @@ def test_what_the_system_refuses_is_told_from_a_bug() -> None:
     assert "(File name too long); shorten the name" in str(long)
     denied = refusal(PermissionError(errno.EACCES, "no", "runs/x"))  # which reading may be too
     assert str(denied).startswith("'runs/x' cannot be read or written (Permission denied); mend")
+    many = refusal(OSError(errno.EMFILE, "many", "runs/x"))
+    assert str(many).startswith("'runs/x' cannot be read or written (Too many open files); raise")
     assert refusal(FileNotFoundError(errno.ENOENT, "absent", "x")) is None
+    assert refusal(FileNotFoundError(errno.ENOENT, "absent")) is None
     assert refusal(OSError("without a number")) is None
+
+
+def test_a_folder_that_was_deleted_under_the_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError) as raised:
+        os.path.abspath("x")
+    assert str(refusal(raised.value)).startswith("the folder that you are in was deleted; change")

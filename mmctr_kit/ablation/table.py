@@ -118,7 +118,8 @@ def tabulate(ablation: Ablation, folder: Path, costs: Mapping[str, Measured]) ->
         left_out=ablation.left_out,
     )
     write_json(folder / TABLE, table.as_json())
-    note_finished(folder, (TABLE, *map(cost_file, ablation.runs)))
+    runs = [folder / name for name in ablation.runs]
+    note_finished(folder, (TABLE, *map(cost_file, ablation.runs)), runs)
     return table
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mmctr_kit.recipe import Recipe
 
 
+_MOST_THREADS = 4096
+
+
 @dataclass(frozen=True)
 class Options:
     """Options that cross-validation, tuning and ablation share: see :func:`cross_validate`."""
@@ -32,6 +35,9 @@ class Options:
 
     def __post_init__(self) -> None:
         require_count(jobs=self.jobs, threads=self.threads)
+        if (self.threads or 0) > _MOST_THREADS:
+            most = f"expected at most {_MOST_THREADS:,}, found {self.threads:,}"
+            raise UsageError(f"threads: {most}; no machine has so many cores")
 
     def name_of(self, recipe: "Recipe") -> str:
         return recipe.name if self.name is None else self.name

@@ -1,6 +1,7 @@
 """Everything under a folder of runs: list it, look at one, compare two, and remove some."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmctr_kit.api.preflight import AnyPath
 from mmctr_kit.api.results import estimate_columns, frame, html
-from mmctr_kit.errors import RunError, UsageError, did_you_mean
+from mmctr_kit.errors import RunError, UsageError, did_you_mean, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,9 +101,19 @@ def overview(root: Path, truth: Path | None = None) -> "list[LeaderboardRow]":
 
 
 def require_root(root: Path) -> None:
-    """Raise UsageError if the folder of runs does not exist."""
+    """Raise UsageError if the folder of runs does not exist, or may not be entered.
+
+    Warns of folders in it that may not be, since nothing of them is seen.
+    """
     if not root.is_dir():
         raise UsageError(f"there is no folder '{root}' (--runs); 'mmctr-kit cv' makes one")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise UsageError(f"'{root}' (--runs) may not be entered; mend its permissions")
+    inside = sorted(path for path in root.glob("[!.]*") if path.is_dir())
+    shut = [path.name for path in inside if not os.access(path, os.R_OK | os.X_OK)]
+    if shut:
+        them = f"{plural(len(shut), 'folder')} in '{root}' may not be entered"
+        warnings.warn(f"{them}, and nothing of them is shown: {', '.join(shut)}", stacklevel=2)
 
 
 def find(name: str, root: Path) -> Path:

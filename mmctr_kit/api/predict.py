@@ -132,6 +132,7 @@ def predict(
     True
     """
     from mmctr_kit.api.runs import open_run
+    from mmctr_kit.data.contract import FILES
     from mmctr_kit.data.new_rows import require_rows_file
     from mmctr_kit.data.parquet import require_folder
     from mmctr_kit.training.gpu_probe import require_gpu
@@ -143,6 +144,9 @@ def predict(
     path = None if out is None else Path(out)
     if path is not None:
         _require_free(path, file, force)
+        folder = Path(data) if isinstance(data, str | Path) else data.folder
+        if path.resolve() in [(folder / each.path).resolve() for each in FILES.values()]:
+            raise UsageError(f"'{path}' is a file of the data; name another file")
     opened = open_run(run, runs)
     if isinstance(data, str | Path):
         require_folder(Path(data))

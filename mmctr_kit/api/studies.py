@@ -76,7 +76,8 @@ class PlannedStudy:
             progress.begin_finalists()
             summary = conclude_study(plan, folder, *final, progress.finalist)
             if final[0] or not workers_alive(folder.path):
-                note_finished(folder.path, (SETTINGS, *MADE_ANEW))
+                inside = [folder.finalist(each.number) for each in summary.finalists]
+                note_finished(folder.path, (SETTINGS, *MADE_ANEW), inside)
         return StudyResult(self.path, summary)
 
 

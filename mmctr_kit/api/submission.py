@@ -148,6 +148,8 @@ def write_submission(
     column, opened, book = find_task(task), open_run(run, runs), Path(ledger)
     short = "both" if column is Task.BOTH else column.value
     path = Path("submissions") / f"{opened.name}-{short}.zip" if out is None else Path(out)
+    if path.resolve() == book.resolve():
+        raise UsageError(f"'{path}' cannot be the submission and the ledger; name two files")
     predictions = opened.predictions()
     keys = predictions.test_keys
     rules = check_rules(opened, runs=runs)
@@ -250,6 +252,7 @@ def check_submission(
     from mmctr_kit.audit.findings import Finding, Level
     from mmctr_kit.data.load import targets_of_test
     from mmctr_kit.runs.run import all_runs
+    from mmctr_kit.runs.seal import noting_damage
     from mmctr_kit.submission.check import Reference, TestRows
     from mmctr_kit.submission.check import check_submission as check
     from mmctr_kit.submission.spec import challenge, load_spec
@@ -262,7 +265,9 @@ def check_submission(
         test = TestRows(len(item), item_id=item, popularity=popularity, rate=rate)
     references = []
     for run in () if foreign else all_runs(Path(runs)):
-        if run.finished:
+        if not run.finished:
+            continue
+        with noting_damage(f"the file is not compared with {run.name}"):
             scores = run.test_scores()
             if test is None and len(scores) == accepted.ids.n_rows:
                 keys = run.predictions(with_oof=False).test_keys

@@ -158,7 +158,7 @@ def _verify(path: Path) -> Verified:
     state = DAMAGED
     if not faults:
         state = KEPT if read_seal(path) else UNSEALED if _finished(path, kind) else UNFINISHED
-    return Verified(path.name, path, kind, state, compared, tuple(faults))
+    return Verified(path.name, path, kind, state, compared, tuple(dict.fromkeys(faults)))
 
 
 def _finished(path: Path, kind: str) -> bool:

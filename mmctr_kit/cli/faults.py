@@ -17,6 +17,8 @@ from mmctr_kit import __version__
 from mmctr_kit.errors import MmctrKitError
 
 _LOG = logging.getLogger(__name__)
+_NO_MEMORY = ("failed to map segment", "annot allocate memory", "can't allocate memory")
+"""How an ImportError says that there is no memory for a library."""
 
 
 def explain(error: BaseException, command: str) -> str:
@@ -29,7 +31,7 @@ def explain(error: BaseException, command: str) -> str:
         then = "its whole text could not be written to a file; add --debug to see it"
     else:
         then = f"its whole text is in '{file}'"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or any(sign in what for sign in _NO_MEMORY):
         return (
             f"memory ran out ({what}); close other programs, or take a machine with more memory; "
             f"if neither helps, it is a fault of mmctr-kit: {then}, to be sent with a report of it"

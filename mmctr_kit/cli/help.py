@@ -139,7 +139,12 @@ def _lines(out: Screen, lines: Iterable[str], style: str = "", indent: int = 0) 
         out.print(Text(f"{'':{indent}}{line}", style), soft_wrap=True)
 
 
+_LEAST = 12
+"""The least columns of a text, however few the terminal says that it has."""
+
+
 def _wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    width = max(width, _LEAST)
     lines = textwrap.wrap(
         text, width, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=True
     )
@@ -151,7 +156,8 @@ def _continued(example: str, width: int) -> list[str]:
     if len(example) <= width:
         return [example]
     glued = re.sub(r"(--[\w-]+) (?!-)", "\\1\0", example)
+    width = max(width - 2, _LEAST)
     lines = textwrap.wrap(
-        glued, width - 2, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        glued, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
     return [x.replace("\0", " ") + " \\" * (x != lines[-1]) for x in lines]

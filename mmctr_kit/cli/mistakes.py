@@ -83,7 +83,7 @@ def _bad_value(error: Any) -> str:
     parameter, name = error.param, words.label(error.param)
     problem = error.__cause__
     if not hasattr(problem, "errors"):  # of a callback of ours
-        return f"{name}: {error.message}"
+        return f"{name}: {error.message.rstrip('.')}"
     first = problem.errors()[0]
     value, ours = first["input"], str(first.get("ctx", {}).get("error", ""))
     choices = words.choices_of(parameter)

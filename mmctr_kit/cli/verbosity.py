@@ -5,6 +5,7 @@ timings, to loggers under ``mmctr_kit`` at level DEBUG; what a command prints is
 on. Nothing of it is shown unless one of these options asks for it.
 """
 
+import errno
 import io
 import logging
 import sys
@@ -74,6 +75,16 @@ def take(arguments: Sequence[str]) -> tuple[Verbosity, list[str]]:
     return asked, rest
 
 
+def _require_text(path: Path) -> None:
+    """Raise OSError if lines added to ``path`` would spoil it, or wait for a reader."""
+    if path.is_fifo():
+        raise OSError(errno.EINVAL, "a fifo, which waits for a reader")
+    if path.is_file():
+        with path.open("rb") as file:
+            if b"\0" in file.read(4096):
+                raise OSError(errno.EINVAL, "it exists and is no text")
+
+
 def begin(asked: Verbosity, arguments: Sequence[str]) -> None:
     """Make this process say as much as is asked; the log file goes on at its end.
 
@@ -86,6 +97,7 @@ def begin(asked: Verbosity, arguments: Sequence[str]) -> None:
         _add(_OnStderr(), "%(message)s")
     if asked.log_file is not None:
         try:
+            _require_text(Path(asked.log_file))
             file = logging.FileHandler(asked.log_file, encoding="utf-8")
         except FileNotFoundError as e:
             raise UsageError(

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from mmctr_kit.activity import EVERY, Activity, doing, heard_by
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.folds import WHOLE, held_out, trained_on, user_hash
+from mmctr_kit.data.hashing import fingerprint
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.recipe import Recipe
+from mmctr_kit.runs.fold_folder import MADE_OF
 from mmctr_kit.runs.writer import RunWriter
 from mmctr_kit.training.learner import Epoch, Learner
 
@@ -99,6 +101,17 @@ PHASES = ("load", "compile", "train", "evaluate", "write")
 training, predicting, and writing to its folder."""
 
 
+def model_identity(recipe: Recipe, data: ChallengeData, items: ItemFeatures, job: Job) -> str:
+    """The fingerprint of all that one model is made of, beside the environment.
+
+    The folds do not matter to a model of the whole train split.
+    """
+    content = recipe.content()
+    if job[0] == WHOLE:
+        del content["folds"]
+    return fingerprint(content, data.rows_fingerprint, *items.fingerprints, job)
+
+
 class Clock:
     """A stopwatch that adds to the ``seconds`` of each phase, starting from ``spent``."""
 
@@ -160,6 +173,7 @@ def _fit_fold(
     lines, resume, spent = folder.saved_state()
     clock = Clock(spent)
     clock.seconds["load"] += loaded
+    made_of = {MADE_OF: model_identity(context.recipe, context.data, context.items, job)}
     with ThreadPoolExecutor(1) as writer:
         saved: Future[None] | None = None
         for epoch in learner.fit(rows.train, rows.holdout, model_seed(seed, fold), resume):
@@ -171,7 +185,7 @@ def _fit_fold(
             # Written while the next epoch trains, since a large state takes as long as an epoch,
             # and reported only afterwards, so that an epoch the user has seen is never lost.
             state = epoch.state()
-            timings = {**clock.seconds, "epochs": epoch.epochs}
+            timings = {**clock.seconds, "epochs": epoch.epochs, **made_of}
             save = partial(folder.save_epoch, list(lines), state, timings)
             saved = writer.submit(_save_and_report, save, partial(listen, _progress(job, epoch)))
             if epoch.live:
@@ -190,7 +204,7 @@ def _fit_fold(
     doing("writing")
     if importance is not None:
         folder.save_importance(importance)
-    how: dict[str, Any] = {"data_on": learner.data_on}
+    how: dict[str, Any] = {"data_on": learner.data_on, **made_of}
     if (trained := learner.trained()) is not None:
         how["trained"] = asdict(trained)
     folder.finish(learner.weights(), logits, {**clock.seconds, **how})

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmctr_kit.activity import doing
-from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener
+from mmctr_kit.cv.fold import PHASES, FitContext, Job, Listener, model_identity
 from mmctr_kit.cv.plan import Plan, manifest_of
 from mmctr_kit.data.folds import WHOLE
 from mmctr_kit.files import locked
@@ -89,6 +89,9 @@ def _resume_point(plan: Plan, writer: RunWriter) -> ResumePoint:
     finished = tuple(job for job in plan.jobs if writer.fold(*job).finished)
     for job in finished:
         writer.fold(*job).require_intact()
+    for job in plan.jobs:
+        identity = model_identity(plan.recipe, plan.data, plan.items, job)
+        writer.fold(*job).require_made_of(identity)
     begun = {job: writer.fold(*job).epochs_done() for job in plan.jobs if job not in finished}
     return ResumePoint(finished, {job: epochs for job, epochs in begun.items() if epochs})
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from mmctr_kit.activity import doing
 from mmctr_kit.data.hashing import quick_digest
-from mmctr_kit.errors import DataError, RunError, unwritable
+from mmctr_kit.errors import OUT_OF_FILES, DataError, RunError, unwritable
 from mmctr_kit.files import (
     Stamp,
     file_sha256,
@@ -243,7 +243,17 @@ def _read_entry(entry: Path) -> tuple[Arrays, dict[str, Any]] | None:
             _require(entry / name, digest)
             arrays[name.removesuffix(".npy")] = np.load(entry / name, mmap_mode="r")
         return arrays, stored["meta"]
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as e:
+        if isinstance(e, OSError) and e.errno in OUT_OF_FILES:
+            raise  # it may be whole
         if entry.is_dir():  # else another process has just deleted it
             warnings.warn(f"{entry / name} is damaged: that entry is made again", stacklevel=3)
         return None

@@ -96,6 +96,7 @@ def blend_runs(
                 "transductive": manifest.transductive,
                 "group_softmax": grouped and grouped.to_json(),
                 "places": _source_paths(runs, path),
+                "seals": {run.name: run.seal_digest for run in runs},
                 "on_valid": against and against.to_json(),
                 "best_run": best,
                 "over_best": over_best and over_best.to_json(),

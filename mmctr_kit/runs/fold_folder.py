@@ -26,6 +26,8 @@ from mmctr_kit.runs.stored import epochs_in
 
 _EPOCHS, _WEIGHTS, _LOGITS = "metrics.jsonl", "weights.safetensors", "logits.safetensors"
 _IMPORTANCE = "importance.safetensors"
+MADE_OF = "made_of"
+"""The key of a fold model's timings.json under which is the fingerprint of what it is made of."""
 _CHECK = "check"
 """The array of a state that tells whether the others are as they were written."""
 
@@ -56,6 +58,15 @@ class FoldFolder:
         for name in read_seal(self.path) or ():
             self._file(name)
         read_timings(self.path)
+
+    def require_made_of(self, identity: str) -> None:
+        """Raise RunError if the folder was copied here from another fold model or run."""
+        made_of = self.timings().get(MADE_OF)  # an earlier version noted none
+        if made_of not in (None, identity):
+            raise RunError(
+                f"{self.path} is of another run or fold model, whose recipe, data, fold or seed "
+                "differs; delete it, so that its model is trained here, and repeat the command"
+            )
 
     def epochs(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl, one an epoch; none before the first."""
@@ -99,11 +110,12 @@ class FoldFolder:
         return epochs_in(lines, self.path / _EPOCHS), state, self.timings()
 
     def save_epoch(
-        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, float]
+        self, lines: Sequence[Mapping[str, Any]], state: Arrays, timings: Mapping[str, Any]
     ) -> None:
         """Write the epochs' lines, their timings and, last, the state to resume from.
 
-        The timings are seconds by phase and, as ``epochs``, after how many epochs training ends.
+        The timings are seconds by phase; as ``epochs``, after how many epochs training ends; and,
+        as ``made_of``, what :meth:`require_made_of` compares.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         text = [json.dumps(line) for line in lines]
@@ -117,8 +129,8 @@ class FoldFolder:
 
         The state is deleted then.
 
-        Timings are seconds by phase and, as ``data_on``, where the rows were; of a network also, as
-        ``trained``, how its steps were run.
+        Timings are those of :meth:`save_epoch` and, as ``data_on``, where the rows were; of a
+        network also, as ``trained``, how its steps were run.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         write_timings(self.path, timings)

@@ -17,8 +17,15 @@ from mmctr_kit import __version__
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import is_locked, locked
 from mmctr_kit.runs.call import calling, here, repeated
+from mmctr_kit.runs.seal import (
+    SEAL,
+    break_seal,
+    digests_of,
+    read_timings,
+    write_seal,
+    write_timings,
+)
 from mmctr_kit.runs.seal import TIMINGS as TIMINGS
-from mmctr_kit.runs.seal import break_seal, digests_of, read_timings, write_seal, write_timings
 from mmctr_kit.runs.stored import checked
 
 _GIT_SECONDS = 2.0
@@ -152,13 +159,19 @@ def note_begun(
         write_lineage(path, lineage, _without(timings))
 
 
-def note_finished(path: Path, names: Iterable[str]) -> None:
-    """Record that the study or ablation at ``path`` was finished now, and seal these files."""
+def note_finished(path: Path, names: Iterable[str], runs: Iterable[Path]) -> None:
+    """Record that the study or ablation at ``path`` was finished now.
+
+    Its seal is of these files, and of the seals of its ``runs``, so that no other run takes the
+    place of one.
+    """
     with locked(path / TIMINGS, wait=True):
         timings = read_timings(path)
         if (lineage := _lineage_in(timings)) is not None:
             write_lineage(path, replace(lineage, finished=now()), _without(timings))
-        write_seal(path, digests_of(path, (n for n in names if (path / n).is_file())))
+        seals = [(run / SEAL).relative_to(path).as_posix() for run in runs]
+        there = [name for name in (*names, *seals) if (path / name).is_file()]
+        write_seal(path, digests_of(path, there))
 
 
 def began(path: Path, mark: str) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mmctr_kit.errors import RunError
-from mmctr_kit.runs.fold_folder import FoldFolder
+from mmctr_kit.runs.fold_folder import MADE_OF, FoldFolder
 from mmctr_kit.runs.run import Run
 
 HOLDOUT = (
@@ -81,7 +81,7 @@ def _fold_count(run: Run) -> int:
 def _state(folder: FoldFolder) -> FoldState:
     lines = folder.epochs()
     timings = folder.timings() if lines else {}
-    others = ("data_on", "epochs", "trained")
+    others = ("data_on", "epochs", "trained", MADE_OF)
     spent = {key: value for key, value in timings.items() if key not in others}
     if not all(isinstance(v, int | float) for v in (*spent.values(), timings.get("epochs", 0))):
         raise RunError(f"{folder.path}/timings.json holds no seconds; delete its folder, run again")

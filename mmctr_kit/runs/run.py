@@ -7,6 +7,7 @@ git commit, host).
 """
 
 import re
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmctr_kit.errors import RunError, UsageError, did_you_mean
-from mmctr_kit.files import read_columns, read_json, regular
+from mmctr_kit.files import file_sha256, read_columns, read_json, regular
 from mmctr_kit.metrics.estimate import Estimate
 from mmctr_kit.metrics.ranks import Floats
 from mmctr_kit.runs.lineage import Lineage, read_lineage, unfinished
@@ -43,7 +44,10 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.path / SEAL).is_file()
+        """Whether it has its seal; not if its folder may not be entered."""
+        with suppress(PermissionError):
+            return (self.path / SEAL).is_file()
+        return False
 
     def file(self, name: str) -> Path:
         """The path of one of the run's files, which is as it was when the run was finished.
@@ -94,6 +98,21 @@ class Run:
                 f"{self.path / 'blend.json'} is damaged: its places are no paths; make it again"
             )
         return {n: self.path.parent / noted.get(n, n) for n in self.manifest.sources}
+
+    @property
+    def seal_digest(self) -> str:
+        """The sha256 of the seal, and so of all that is sealed; "" if there is none to read."""
+        with suppress(OSError):
+            return file_sha256(self.path / SEAL)
+        return ""
+
+    @property
+    def remade_sources(self) -> list[str]:
+        """Which of a blend's runs were made again, otherwise, since it was made of them."""
+        seals = self._blend.get("seals")  # an earlier version noted none
+        seals = seals if isinstance(seals, dict) else {}
+        there = {name: Run(place).seal_digest for name, place in self.source_places.items()}
+        return [name for name, now in there.items() if now and seals.get(name, now) != now]
 
     @property
     def blend_method(self) -> str:

@@ -8,6 +8,7 @@ seals. A folder without ``DONE`` is still being written, and one with ``done`` i
 an earlier version: of these nothing can be compared.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmctr_kit.errors import RunError
+from mmctr_kit.errors import OUT_OF_FILES, RunError
 from mmctr_kit.files import Stamp, file_sha256, file_stamp, regular, write_whole
 from mmctr_kit.runs.call import repeated
 
@@ -29,6 +30,8 @@ _MARKS = ("manifest.json", "settings.json", "ablation.json")
 """Files that tell that a folder is a run, a study or an ablation."""
 _UNSEALED = b"done\n"
 _ITSELF = "# sha256 of the lines above: "
+_NO_DAMAGE = (errno.EACCES, errno.EPERM, *OUT_OF_FILES, errno.ENOMEM)
+"""Why a file cannot be read although it may be as it was written: nothing is to be deleted."""
 
 
 class DamagedError(RunError):
@@ -148,7 +151,7 @@ def seal_faults(folder: Path) -> tuple[int, list[str]]:
     except RunError:
         return 0, [f"{SEAL} was changed"]
     found = {name: _fault(folder, name, digest, fresh=True) for name, digest in seal.items()}
-    for place in sorted({Path(name).parent for name in seal}):
+    for place in sorted({Path(name).parent for name in seal if Path(name).name != SEAL}):
         name = (place / TIMINGS).as_posix()
         try:
             read_timings(folder / place)
@@ -171,10 +174,12 @@ def noting_damage(without: str) -> Iterator[None]:
 def break_seal(folder: Path, except_for: Iterable[str]) -> None:
     """Remove the seal, since the folder will be written again.
 
-    Raises RunError if a file differs from it, ``except_for`` those that will be made anew.
+    Raises RunError if a file differs from it, ``except_for`` those that will be made anew, and the
+    seals of runs inside, which are compared with what they should be of.
     """
     for name in (read_seal(folder) or {}).keys() - set(except_for):
-        sealed_file(folder, name)
+        if Path(name).name != SEAL:
+            sealed_file(folder, name)
     (folder / SEAL).unlink(missing_ok=True)
 
 
@@ -244,6 +249,9 @@ def damaged(folder: Path, name: str, fault: str) -> DamagedError:
         gone = folder / name  # it can be done without
     aside = " (to train another recipe, edit a copy of it)" if name == "recipe.yaml" else ""
     since = " since it was written" if fault == "was changed" else ""
+    if any(os.strerror(number) in fault for number in _NO_DAMAGE):
+        todo = "mend that, then run the command again; the file itself may be as it was"
+        return DamagedError(f"{folder / name} {fault}; {todo}", name, fault)
     return DamagedError(
         f"{folder / name} {fault}{since}; put it back from a copy{aside}, or delete {gone} and "
         f"repeat{_command(whole)}",

@@ -8,8 +8,8 @@ leases/         a heartbeat file for each worker on this machine
 finalists/      the finalists' runs
 study.json      the whole study, for its report
 best.yaml       the recipe that was chosen
-DONE            the seal of settings.json, study.json, best.yaml and timings.json while no
-                command is at work on the study
+DONE            the seal of settings.json, study.json, best.yaml and the seals of the finalists'
+                runs, while no command is at work on the study
 
 In a database every machine has its own folder of the study, and they share the trials.
 """

@@ -44,7 +44,7 @@ def test_an_unfinished_ablation_says_which_run_it_is_in(folder: Path) -> None:
 
 def test_a_finished_one_counts_its_variants(folder: Path) -> None:
     write_json(folder / TABLE, {"rows": [{"name": BASE}, {"name": "se-off"}]})
-    note_finished(folder, (TABLE,))
+    note_finished(folder, (TABLE,), ())
     row = ablation_row(folder)
     assert (row.state, row.progress) == ("", "1 variant")
     (folder / TABLE).write_text("no json")
@@ -55,7 +55,7 @@ def test_a_finished_one_counts_its_variants(folder: Path) -> None:
 
 def test_a_finished_one_whose_base_has_lost_its_seal_says_so(folder: Path) -> None:
     write_json(folder / TABLE, {"rows": [{"name": BASE}, {"name": "se-off"}]})
-    note_finished(folder, (TABLE,))
+    note_finished(folder, (TABLE,), ())
     (folder / BASE / "DONE").unlink()
     row = ablation_row(folder)
     assert (row.state, row.valid) == ("unreadable", None)

@@ -1,6 +1,7 @@
 """Options of training: which executor they make."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ def test_the_executor_is_made_once_and_has_what_was_asked_for() -> None:
     assert local.made_executor is local.made_executor
     slurm = options("slurm").made_executor
     assert (slurm.name, vars(slurm)["jobs"], vars(slurm)["settings"]) == ("slurm", 2, Slurm())
+
+
+def test_more_threads_than_any_machine_has_are_wrong_usage() -> None:
+    with pytest.raises(UsageError, match="threads: expected at most 4,096, found 1,000,000,000"):
+        replace(options(), threads=10**9)
 
 
 def test_a_wrong_executor_is_one_line_before_the_data_is_loaded() -> None:

@@ -121,6 +121,22 @@ def test_if_one_of_several_is_at_work_none_is_removed(copy: Path, tmp_path: Path
     assert len(list(copy.glob("*/DONE"))) == 3
 
 
+def test_a_folder_that_may_not_be_entered_is_told_of_and_the_others_are_listed(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut = copy / "second"
+
+    def access(path: Path, _: int) -> bool:
+        return Path(path) != shut
+
+    monkeypatch.setattr("mmctr_kit.api.overview.os.access", access)
+    with pytest.warns(UserWarning, match=r"1 folder in '.*' may not be entered.*: second"):
+        mmctr_kit.verify_runs(runs=copy)
+    shut = copy
+    with pytest.raises(mmctr_kit.UsageError, match=r"may not be entered; mend its permissions"):
+        mmctr_kit.verify_runs(runs=copy)
+
+
 def test_the_list_has_ablations_and_studies_after_the_runs(copy: Path) -> None:
     shutil.copytree(copy / "first", copy / "a.ablate" / "base")
     (copy / "s.study").mkdir()

@@ -92,6 +92,9 @@ def test_nothing_is_written_where_it_may_not_be(
     for out, says in ((taken, "--force"), (tmp_path / "a.txt", r"end it in .parquet or .csv$")):
         with pytest.raises(UsageError, match=says):
             mmctr_kit.predict("first", test_file, data, out=out, runs=runs)
+    table = data / "MicroLens_1M_x1/item_info.parquet"
+    with pytest.raises(UsageError, match="is a file of the data"):
+        mmctr_kit.predict("first", test_file, data, out=table, force=True, runs=runs)
     with pytest.raises(UsageError, match="is the file of rows"):
         mmctr_kit.predict("first", test_file, data, out=test_file, force=True, runs=runs)
     rows = pd.read_parquet(test_file).assign(item_id=10_000)

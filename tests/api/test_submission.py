@@ -1,5 +1,6 @@
 """A submission from Python: written, recorded, checked and scored."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_a_ledger_that_cannot_be_written_leaves_the_file(runs: Path, tmp_path: P
     assert made.recorded is None
     assert made.attempt is None
     assert str(tmp_path) in made.refused
+
+
+def test_a_ledger_line_is_not_added_to_the_submission(runs: Path, tmp_path: Path) -> None:
+    file = tmp_path / "s.zip"
+    with pytest.raises(mmctr_kit.UsageError, match="the submission and the ledger"):
+        mmctr_kit.write_submission("both", "Task2", out=file, runs=runs, ledger=file)
+    assert not file.exists()
+
+
+def test_a_file_is_checked_beside_a_damaged_run(
+    runs: Path, tiny_root: Path, tmp_path: Path
+) -> None:
+    copy, file = shutil.copytree(runs, tmp_path / "runs"), tmp_path / "s.zip"
+    mmctr_kit.write_submission(
+        "both", "Task2", out=file, runs=runs, ledger=tmp_path / "l", progress=unheard
+    )
+    (copy / "first" / "test.parquet").write_bytes(b"PAR1")
+    with pytest.warns(UserWarning, match="not compared with first: .*first/test.parquet was chang"):
+        result = mmctr_kit.check_submission(file, data=tiny_root / "data", runs=copy)
+    assert result.ok
 
 
 def test_the_shipped_spec_is_the_default_of_a_check(runs: Path, tmp_path: Path) -> None:

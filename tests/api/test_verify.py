@@ -26,7 +26,7 @@ def root(tiny: ChallengeData, tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(root / "a", root / folder / inside)
         (root / folder / mark).write_text("{}")
         note_begun(root / folder, begin_lineage(None, None))
-        note_finished(root / folder, (mark,))
+        note_finished(root / folder, (mark,), [root / folder / inside])
     (root / "s.study" / "study.journal").write_text('{"op": 1}\n')
     sum_up(root / "s.study" / "study.journal")
     return root
@@ -46,7 +46,7 @@ def test_what_is_as_it_was_says_how_many_files_were_compared(root: Path) -> None
         ("s.study", "study", "as written"),
     ]
     files = len([p for p in (root / "a").rglob("*") if p.is_file()]) - 1
-    assert [x.compared for x in result] == [files, files + 2, files + 3]
+    assert [x.compared for x in result] == [files, files + 3, files + 4]
     assert list(result.table().columns) == ["name", "kind", "state", "compared", "faults"]
     # Nothing is deleted here, so a study's ending may be left out.
     assert [x.name for x in mmctr_kit.verify_runs(["s"], runs=root)] == ["s.study"]
@@ -61,6 +61,7 @@ def test_what_is_as_it_was_says_how_many_files_were_compared(root: Path) -> None
         "a.ablate/ablation.json",
         "a.ablate/timings.json",
         "a.ablate/base/test.parquet",
+        "a.ablate/base/DONE",
         "s.study/settings.json",
         "s.study/study.journal",
         "s.study/finalists/trial-0/metrics.json",
@@ -75,6 +76,20 @@ def test_each_file_that_differs_is_named(copy: Path, file: str) -> None:
     assert bad == {whole: (f"{inside} was changed",)}
     assert not result.ok
     assert not mmctr_kit.verify_runs([whole], runs=copy).ok
+
+
+def test_another_run_in_the_place_of_a_studys_or_an_ablations_is_named(
+    copy: Path, tiny: ChallengeData
+) -> None:
+    make_run(copy, "other", tiny, 0.5, 1)
+    for inside in ("a.ablate/base", "s.study/finalists/trial-0"):
+        shutil.rmtree(copy / inside)
+        shutil.copytree(copy / "other", copy / inside)
+    bad = {x.name: x.faults for x in mmctr_kit.verify_runs(runs=copy) if not x.ok}
+    assert bad == {
+        "a.ablate": ("base/DONE was changed",),
+        "s.study": ("finalists/trial-0/DONE was changed",),
+    }
 
 
 def test_a_lost_file_is_named_and_a_seal_that_never_was_is_no_fault(copy: Path) -> None:

@@ -38,6 +38,7 @@ class RustPanic(BaseException):
         (OSError("no number"), "(OSError: no number)"),
         (RustPanic("rust"), "(RustPanic: rust)"),
         (MemoryError("80 TiB"), "memory ran out (MemoryError: 80 TiB); close other programs"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory ran out (Imp"),
     ],
 )
 def test_it_is_one_line_with_the_path_of_its_text(

@@ -98,3 +98,8 @@ def test_what_need_not_be_typed_each_time_is_told_where_somebody_looks() -> None
 def test_a_name_that_is_longer_than_the_column_has_a_line_of_its_own() -> None:
     text = shown(("cv",), "-h", 60)
     assert "\n  --devices, --device auto|cpu|cuda|cuda:0,cuda:1\n      auto: all GPUs" in text
+
+
+def test_help_is_shown_however_narrow_a_terminal_says_that_it_is() -> None:
+    for path in EVERY:
+        assert "".join(shown(path, "--help", 1).split())

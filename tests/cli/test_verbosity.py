@@ -1,6 +1,7 @@
 """--quiet, --verbose, --log-file and --debug: anywhere in the line, and what each shows."""
 
 import logging
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,16 @@ def test_a_log_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"--log-file: '.*' cannot be written .*; name another"):
         begin(Verbosity(log_file=str(tmp_path / "file" / "log")), [])
+
+
+def test_a_log_file_never_spoils_a_parquet_file_nor_waits_at_a_pipe(tmp_path: Path) -> None:
+    table = tmp_path / "test.parquet"
+    table.write_bytes(b"PAR1\x15\0\x15")
+    os.mkfifo(tmp_path / "pipe")
+    for path, why in ((table, "it exists and is no text"), (tmp_path / "pipe", "a fifo")):
+        with pytest.raises(UsageError, match=rf"cannot be written \({why}.*; name another file"):
+            begin(Verbosity(log_file=str(path)), [])
+    assert table.read_bytes() == b"PAR1\x15\0\x15"
 
 
 def test_a_log_file_in_a_folder_that_is_absent_is_wrong_usage_and_makes_none(

@@ -258,6 +258,40 @@ def test_a_run_that_goes_on_says_first_what_is_finished_and_after_which_epoch_ot
     assert done.finished is not None
 
 
+@pytest.mark.parametrize("theirs", ["1-0", "0-1"])
+def test_a_fold_folder_of_another_fold_or_seed_is_refused_with_the_way_out(
+    tiny: ChallengeData, finished: Run, tmp_path: Path, theirs: str
+) -> None:
+    path = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    (path / "DONE").unlink()
+    shutil.rmtree(path / "folds/0-0")
+    shutil.copytree(finished.path / "folds" / theirs, path / "folds/0-0")
+    plan = plan_here(tiny, recipe())
+    with pytest.raises(RunError, match=r"folds/0-0 is of another run or fold model.*delete it"):
+        run_cv(plan, path, False, lambda _: None)
+    shutil.rmtree(path / "folds/0-0")
+    again = run_cv(plan, path, False, lambda _: None)
+    assert again is not None
+    assert contents(again.path) == contents(finished.path)
+
+
+def test_a_fold_model_of_another_recipe_neither_goes_on_nor_counts(
+    tiny: ChallengeData, finished: Run, tmp_path: Path
+) -> None:
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    other = plan_here(tiny, recipe("training.learning_rate=0.01"))
+    with pytest.raises(KeyboardInterrupt):
+        run_cv(other, tmp_path / "other", False, epochs(stop))
+    path = Path(shutil.copytree(finished.path, tmp_path / "run"))
+    (path / "DONE").unlink()
+    shutil.rmtree(path / "folds/0-0")
+    shutil.copytree(tmp_path / "other/folds/0-0", path / "folds/0-0")  # after one epoch of two
+    with pytest.raises(RunError, match="folds/0-0 is of another run or fold model"):
+        run_cv(plan_here(tiny, recipe()), path, False, lambda _: None)
+
+
 def test_a_command_that_goes_on_before_the_first_saved_epoch_counts_as_a_resumption(
     tiny: ChallengeData, tmp_path: Path
 ) -> None:

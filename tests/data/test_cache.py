@@ -143,6 +143,22 @@ def test_a_changed_byte_of_an_array_is_noticed(
         assert build.calls == 2
 
 
+def test_an_entry_that_cannot_be_opened_for_want_of_files_is_not_called_damaged(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Builder()
+    cached("kind", {}, {"k": 1}, build)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(cache))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", full)
+        with pytest.raises(OSError, match="Too many open files"):
+            cached("kind", {}, {"k": 1}, build)
+    assert cached("kind", {}, {"k": 1}, build)[1] == {"calls": 1}
+
+
 def test_an_entry_without_digests_is_of_an_earlier_version_and_made_again(cache: Path) -> None:
     build = Builder()
     cached("kind", {}, {"k": 1}, build)

@@ -135,6 +135,21 @@ def test_the_same_blend_is_left_alone_and_another_needs_force(
     assert blend_runs(pair, "rank", path, True) is not None
 
 
+def test_a_blend_knows_which_of_its_runs_were_made_again_otherwise(
+    pair: list[Run], write: Write, tmp_path: Path
+) -> None:
+    made = blend_runs(pair, "mean", tmp_path / "both", False)
+    assert made is not None
+    assert made[0].remade_sources == []
+    shutil.rmtree(pair[1].path)
+    assert made[0].remade_sources == []  # it is gone, which is another matter
+    write("b", made_up(2))
+    assert made[0].remade_sources == []
+    shutil.rmtree(pair[1].path)
+    write("b", made_up(3))
+    assert made[0].remade_sources == ["b"]
+
+
 def test_a_blend_can_be_blended_again(pair: list[Run], write: Write, tmp_path: Path) -> None:
     made = blend_runs(pair, "mean", tmp_path / "both", False)
     assert made is not None

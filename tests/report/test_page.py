@@ -297,6 +297,15 @@ def test_sources_that_are_gone_are_named(made_runs: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_sources_that_were_made_again_are_named(made_runs: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(made_runs, tmp_path / "runs")
+    shutil.rmtree(root / "gamma")
+    shutil.copytree(root / "alpha", root / "gamma")
+    text = page_of(root, "mix", tmp_path / "m.html")
+    assert "Made again since they were blended, so not what is in the blend: gamma." in text
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_no_finished_run_is_one_line(made_runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run 'nothing'"):
         page_of(made_runs, "nothing", tmp_path / "x.html")

@@ -112,7 +112,7 @@ def test_a_study_keeps_what_began_it_and_takes_the_latest_plan(tmp_path: Path) -
     with called("a joiner"):
         note_begun(tmp_path, begin_lineage(None, "CPU", 3), joins=True)
     assert read_lineage(tmp_path) == lineage
-    note_finished(tmp_path, ())
+    note_finished(tmp_path, (), ())
     lineage = read_lineage(tmp_path)
     assert lineage is not None
     assert lineage.finished is not None

@@ -1,5 +1,6 @@
 """mmctr_kit.runs.seal: a file of a finished folder that was changed is named, and not used."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmctr_kit.errors import RunError
+from mmctr_kit.runs import seal
 from mmctr_kit.runs.call import called
 from mmctr_kit.runs.run import Run, all_runs, open_run
 from mmctr_kit.runs.seal import (
@@ -133,6 +135,23 @@ def test_of_an_early_or_unfinished_folder_nothing_is_compared(tmp_path: Path) ->
     (folder / "timings.json").unlink()
     assert read_timings(folder) == {}
     assert seal_faults(folder) == (0, [])
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_what_may_not_be_read_is_not_to_be_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folder = sealed(tmp_path / "x")
+
+    def refuse(path: Path) -> str:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(seal, "file_sha256", refuse)
+    with pytest.raises(
+        RunError, match=rf"cannot be read \({os.strerror(number)}\); mend"
+    ) as raised:
+        sealed_file(folder, "a.txt")
+    assert "delete" not in str(raised.value)
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:

@@ -171,6 +171,20 @@ def test_sources_beside_a_blend_outside_the_runs_folder_are_found(tmp_path: Path
     assert verdicts(blend, tmp_path / "runs") == ["kept"] * 3
 
 
+def test_a_source_in_a_folder_that_may_not_be_entered_is_unclear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blend = make(tmp_path, "blend", kind="blend", sources=["shut"])
+    (tmp_path / "shut").mkdir()
+
+    def access(path: Path, _: int) -> bool:
+        return Path(path).name != "shut"
+
+    monkeypatch.setattr("mmctr_kit.submission.verdicts.os.access", access)
+    assert verdicts(blend, tmp_path) == ["unclear: unchecked"] * 3
+    assert "in a folder that may not be entered" in texts(blend, tmp_path, Task.TASK1)[0]
+
+
 def test_a_run_that_was_made_anew_from_its_own_blend_ends_the_search(tmp_path: Path) -> None:
     make(tmp_path, "a", kind="blend", sources=["b"])
     b = make(tmp_path, "b", kind="blend", sources=["a"])

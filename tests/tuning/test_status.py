@@ -57,7 +57,7 @@ def test_a_finished_study_has_its_chosen_finalists_scores(folder: StudyFolder) -
     summary = {"trials": [{}, {}], "finalists": [scores], "final_seeds": [1, 2]}
     write_json(folder.path / "study.json", summary)
     assert study_row(folder.path).state == "unfinished"  # it is being extended
-    note_finished(folder.path, ("settings.json", "study.json"))
+    note_finished(folder.path, ("settings.json", "study.json"), ())
     row = study_row(folder.path)
     assert (row.state, row.progress) == ("", "2 trials, 1 finalist")
     assert (row.valid, row.oof, row.seeds) == (VALID, VALID, 2)
@@ -68,7 +68,7 @@ def test_a_finished_study_has_its_chosen_finalists_scores(folder: StudyFolder) -
 
 
 def test_a_study_that_was_only_searched_is_over(folder: StudyFolder) -> None:
-    note_finished(folder.path, ("settings.json",))
+    note_finished(folder.path, ("settings.json",), ())
     row = study_row(folder.path)
     assert (row.state, row.progress, row.valid) == ("", "1/5 trials", None)
 

@@ -51,7 +51,7 @@ def list_runs(
     if runs == options.RUNS and not runs.is_dir() and not as_json:
         say(f"there is no folder '{runs}' here; 'mmctr-kit cv' makes one{_elsewhere(runs)}")
         return
-    if runs != options.RUNS:
+    if runs != options.RUNS or runs.is_dir():
         require_root(runs)
     with status(f"reading the runs in {runs}"):
         everything = overview(runs, truth)

@@ -33,6 +33,9 @@ def leaderboard_section(context: ReportContext) -> Section | None:
             "official rows are scored by the mean of the fold models."
         )
     notes = []
+    if remade := context.run.remade_sources:
+        them = enumeration(remade)
+        notes.append(f"Made again since they were blended, so not what is in the blend: {them}.")
     if context.missing:
         notes.append(f"Not shown, as their folders are gone: {enumeration(context.missing)}.")
     if any(e.transductive for e in entries):
