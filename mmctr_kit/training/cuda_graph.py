@@ -168,7 +168,7 @@ class StaticSteps:
         self.step.forward, self.step.batches = eager, make_batch
         on_gpu = self._index.is_cuda
         if "compiled" in mode and on_gpu and warn_without_triton():
-            modes.lack_triton(triton_gap())
+            modes.lack_compiler(triton_gap())
             return False
         if "compiled" in mode:
             if on_gpu:

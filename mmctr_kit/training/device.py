@@ -129,14 +129,20 @@ def fast_bf16(device: str) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def warn_of_slow_bf16(wanted: str, device: str) -> None:
-    """Warn if a recipe asks for bf16 on a GPU that has no bf16 arithmetic."""
-    if wanted == "bf16" and device.startswith("cuda") and not fast_bf16(device):
-        warnings.warn(
-            f"training.precision=bf16: {describe_device(device)} has no bf16 arithmetic, which is "
-            "slower there than float32; leave training.precision at auto",
-            stacklevel=2,
-        )
+def warn_of_slow_bf16(wanted: str, device: str) -> str:
+    """Warn if a recipe asks for bf16 on a GPU that has no bf16 arithmetic; returns why not, or "".
+
+    Nor does torch.compile build steps in bf16 for such a GPU: it leaves out some of their parts.
+    """
+    if wanted != "bf16" or not device.startswith("cuda") or fast_bf16(device):
+        return ""
+    gap = f"{describe_device(device)} has no bf16 arithmetic"
+    warnings.warn(
+        f"training.precision=bf16: {gap}, which is slower there than float32; leave "
+        "training.precision at auto",
+        stacklevel=2,
+    )
+    return gap
 
 
 def describe_device(device: str) -> str:

@@ -91,8 +91,8 @@ class Modes:
         self._drop(part)
         self.go_without(what, why)
 
-    def lack_triton(self, gap: str) -> None:
-        """Drop compiled modes for want of Triton, of which a warning is given elsewhere."""
+    def lack_compiler(self, gap: str) -> None:
+        """Drop compiled modes, since nothing compiles them; a warning of it is given elsewhere."""
         self._drop("compiled")
         line = f"training goes on without torch.compile, slower: {gap}"
         self.fallbacks.append(line)

@@ -102,7 +102,7 @@ HOST: dict[str, Any] = {}
 
 def read_from_the_host() -> None:
     """Give the host what it reads of the device from its own copy of the data."""
-    from mmctr_kit.training import cuda_graph, fit, step_check
+    from mmctr_kit.training import cuda_graph, fit, neural, step_check
     from mmctr_kit.training.data import source
     from mmctr_kit.training.data.sampler import RowSampler
 
@@ -157,7 +157,8 @@ def read_from_the_host() -> None:
         module.verdict = lambda *_: ""  # type: ignore[attr-defined]
     source.to_device = kept
     source.Chunk.positions = property(positions)  # type: ignore[assignment,method-assign]
-    fit.RowSampler = HostSampler  # type: ignore[misc,assignment]
+    for module in (fit, neural):
+        module.RowSampler = HostSampler  # type: ignore[attr-defined]
     fit.Fit.predict = predict  # type: ignore[method-assign,assignment]
     fit.Fit._sizes = on_the_host(fit.Fit._sizes)  # type: ignore[method-assign]
 

@@ -142,9 +142,9 @@ def test_bf16_on_a_card_without_it_is_warned_of(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(module, "describe_device", lambda _: "Tesla T4")
     monkeypatch.setattr(module, "fast_bf16", lambda device: device == "cuda:1")
     with pytest.warns(UserWarning, match="Tesla T4 has no bf16 arithmetic"):
-        warn_of_slow_bf16("bf16", "cuda:0")
+        assert warn_of_slow_bf16("bf16", "cuda:0") == "Tesla T4 has no bf16 arithmetic"
     for quiet in (("auto", "cuda:0"), ("bf16", "cuda:1"), ("bf16", "cpu")):
-        warn_of_slow_bf16(*quiet)
+        assert warn_of_slow_bf16(*quiet) == ""
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -309,3 +309,16 @@ def test_the_second_gpu_predicts_as_the_cpu_does(tiny: ChallengeData, learner: L
         assert np.allclose(second.predict("test"), learner.predict("test"), atol=1e-4)
     finally:
         prepare("cuda:0", threads)
+
+
+@pytest.mark.parametrize(("steps", "says"), [("compiled", True), ("plain", False)])
+def test_bf16_steps_are_not_compiled_for_a_card_without_bf16(
+    steps: str, says: bool, tiny: ChallengeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gap = "Tesla T4 has no bf16 arithmetic"
+    monkeypatch.setattr("mmctr_kit.training.neural.warn_of_slow_bf16", lambda *_: gap)
+    recipe = load_recipe("din_demo", [f"training.steps={steps}", "training.precision=bf16"])
+    modes = learner_of(recipe, tiny)._modes
+    assert modes.mode == "plain"
+    line = f"training goes on without torch.compile, slower: {gap}"
+    assert modes.fallbacks == ([line] if says else [])
