@@ -21,8 +21,9 @@ from mmctr_kit.models.ops.triton_probe import triton_gap, warn_without_triton
 from mmctr_kit.training.data.batches import make_batch
 from mmctr_kit.training.data.source import Chunk
 from mmctr_kit.training.data.static_shapes import Buckets, StaticShapes, on_grid
+from mmctr_kit.training.device_check import check_device
 from mmctr_kit.training.step import Step, eager
-from mmctr_kit.training.step_check import as_plain, check_device, find_fault, undone, verdict
+from mmctr_kit.training.step_check import as_plain, find_fault, undone, verdict
 from mmctr_kit.training.step_modes import Mode, Modes, capture_on
 
 StepListener = Callable[[], None]

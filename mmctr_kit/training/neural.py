@@ -54,7 +54,6 @@ class NeuralLearner:
     ) -> None:
         self.recipe = recipe
         self.device = torch.device(device)
-        slow = warn_of_slow_bf16(recipe.training.precision, device)
         self._challenge = data
         self._items = items
         self._cache = cache or FoldCache()
@@ -75,8 +74,7 @@ class NeuralLearner:
             recipe.training.check,
             {"model": model, "training": recipe.training.model_dump(mode="json")},
         )
-        if slow and steps == "compiled":
-            self._modes.lack_compiler(slow)
+        self._modes.lack_compiler(warn_of_slow_bf16(recipe.training.precision, device))
 
     @staticmethod
     def check(recipe: Recipe, data: ChallengeData, items: ItemFeatures) -> None:

@@ -92,7 +92,12 @@ class Modes:
         self.go_without(what, why)
 
     def lack_compiler(self, gap: str) -> None:
-        """Drop compiled modes, since nothing compiles them; a warning of it is given elsewhere."""
+        """Drop compiled modes, since nothing compiles them; a warning of it is given elsewhere.
+
+        Does nothing if there is no ``gap``, or no such mode.
+        """
+        if not gap or not any("compiled" in mode for mode in self._left):
+            return
         self._drop("compiled")
         line = f"training goes on without torch.compile, slower: {gap}"
         self.fallbacks.append(line)

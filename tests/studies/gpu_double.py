@@ -102,7 +102,7 @@ HOST: dict[str, Any] = {}
 
 def read_from_the_host() -> None:
     """Give the host what it reads of the device from its own copy of the data."""
-    from mmctr_kit.training import cuda_graph, fit, neural, step_check
+    from mmctr_kit.training import cuda_graph, device_check, fit, neural
     from mmctr_kit.training.data import source
     from mmctr_kit.training.data.sampler import RowSampler
 
@@ -153,7 +153,7 @@ def read_from_the_host() -> None:
                     self.model(fit.replace(batch, buckets=((len(rows), next(longest)),))).cpu()
         return np.random.default_rng(0).normal(size=len(chosen))
 
-    for module in (cuda_graph, step_check):  # what is computed here is never right
+    for module in (cuda_graph, device_check):  # what is computed here is never right
         module.verdict = lambda *_: ""  # type: ignore[attr-defined]
     source.to_device = kept
     source.Chunk.positions = property(positions)  # type: ignore[assignment,method-assign]
