@@ -19,7 +19,9 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of numbers that count from 1970."""
 _LATEST = 4_102_444_800  # the year 2100, in seconds
 _EARLIEST = 86_400 * 365 * 5  # 1975: an earlier moment is a number of another kind
-_NO_IDS = pa.array([None, "", "nan", "NaN", "None", "NULL", "null", "<NA>", "\\N"], pa.large_string())
+_NO_IDS = pa.array(
+    [None, "", "nan", "NaN", "None", "NULL", "null", "<NA>", "\\N"], pa.large_string()
+)
 """What programs write for an id that they lack; as an id it would make one user of many."""
 
 
