@@ -132,7 +132,8 @@ def early_and_late(found: Ints, unit: str) -> tuple[int | None, bool]:
     ``found`` (rows,) is milliseconds that had the unit ``unit``. Both in one log say that some rows
     have a larger unit: seconds that are read as milliseconds lie in the first weeks of 1970.
     """
-    early = np.flatnonzero((found > 0) & (found <= _LATEST)) if unit in ("ms", "us", "ns") else ()
+    smaller = unit in ("ms", "us", "ns")
+    early = np.flatnonzero((found > 0) & (found <= _LATEST) & smaller)
     late = bool((found >= _EARLIEST * 1000).any())
     return (int(early[0]) if len(early) else None), late
 
