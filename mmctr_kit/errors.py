@@ -51,7 +51,11 @@ class GpuFailureError(MmctrKitError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came; like Ctrl-C it ends the command, which cleans up."""
+    """SIGTERM or SIGHUP, the signal ``number``, came; like Ctrl-C it ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def closest(name: str, known: Iterable[str], similarity: float = 0.6) -> str | None:

@@ -157,27 +157,32 @@ flow_help(app)
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[list[int]]:
-    """Let SIGTERM end a command as Ctrl-C does; by default it would leave workers' locks.
+    """Let SIGTERM, and SIGHUP of a closed terminal, end a command as Ctrl-C does.
 
-    Yields a list that is empty until the signal comes.
+    By default they would leave workers' locks; what ``nohup`` ignores stays ignored. Yields a list
+    that is empty until a signal comes, and then holds its number.
     """
     ended: list[int] = []
-    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not ours or threading.current_thread() is not threading.main_thread():
-        yield ended
-        return
+    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+
+    def restore() -> None:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
 
     def end(number: int, _: object) -> None:
         # A second one does not wait; the first does, while one long call outside of Python runs.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        restore()
         ended.append(number)
-        raise Terminated
+        raise Terminated(number)
 
-    signal.signal(signal.SIGTERM, end)
+    for each in ours:
+        signal.signal(each, end)
     try:
         yield ended
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        restore()
 
 
 def _defaults(app: typer.Typer | None) -> dict[str, Any]:
@@ -212,7 +217,7 @@ def main() -> None:
                 default_map=_defaults(app),
             )
             if code == 130:  # Typer's word for a KeyboardInterrupt, which it keeps
-                raise Terminated if ended else KeyboardInterrupt
+                raise Terminated(ended[0]) if ended else KeyboardInterrupt
             sys.stdout.flush()  # so that a full disk, or a closed pipe, is an error here
     except mistakes.Misuse as e:
         _refuse(e, mistakes.explain(e), e.exit_code, asked.debug)

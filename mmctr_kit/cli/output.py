@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -95,9 +96,10 @@ def fail(text: str, code: int) -> NoReturn:
 
 
 def stopped(error: BaseException | None, then: str = "") -> NoReturn:
-    """Print one line after Ctrl-C or SIGTERM, and exit with the shell's code for it."""
-    terminated = isinstance(error, Terminated)
-    what, code = ("stopped by SIGTERM", 143) if terminated else ("interrupted", 130)
+    """Print one line after Ctrl-C, SIGTERM or SIGHUP, and exit with the shell's code for it."""
+    what, code = "interrupted", 130
+    if isinstance(error, Terminated):
+        what, code = f"stopped by {signal.Signals(error.number).name}", 128 + error.number
     fail(f"{what}; {then}" if then else what, code)
 
 

@@ -35,6 +35,7 @@ from mmctr_kit.data.parquet import (
     read_columns,
     read_table,
     read_vectors,
+    require_all_items,
     require_folder,
 )
 from mmctr_kit.data.ragged import Ragged
@@ -163,15 +164,15 @@ def load_own(data: ChallengeData, path: Path) -> Floats32:
 
 
 def load_encoded(data: ChallengeData, path: Path, column: str) -> Floats32:
-    """(n_items + 1, d) float32: a vector column of a file that ``items encode`` wrote, cached.
+    """(n_items + 1, d) float32: a vector column of a file like those of ``items encode``, cached.
 
-    The row of an item whose vector is null, or that the file lacks, is zero.
-    """
+    The row of an item whose vector is null, or that the file lacks, is zero."""
 
     def build() -> tuple[Arrays, dict[str, Any]]:
+        require_all_items(path, data.n_items)
         ids, vectors = read_vectors(path, "item_id", column, skip_nulls=True)
-        where = f"{path}: {column}"
-        return {"table": by_item_id(ids, vectors, data.n_items, where, complete=False)}, {}
+        table = by_item_id(ids, vectors, data.n_items, f"{path}: {column}", complete=False)
+        return {"table": table}, {}
 
     settings = {"column": column, "items": data.n_items, "format": _FORMAT}
     return cached("encoded", {"file": path}, settings, build)[0]["table"]
@@ -203,7 +204,7 @@ def by_item_id(
     largest = np.maximum(values.max(axis=1, initial=0), -values.min(axis=1, initial=0))
     if (worst := float(largest.max(initial=0))) > MAX_SQUARED:
         raise DataError(
-            f"{where} holds {worst:.3g} for item {ids[largest.argmax()]}; expected values up to "
+            f"{where} holds {worst:.3g} for item {ids[largest.argmax()]}; expected up to "
             f"{MAX_SQUARED:g}, whose squares float32 holds: encode the item again"
         )
     table = np.zeros((n_items + 1, values.shape[1]), np.float32)

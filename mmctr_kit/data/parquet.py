@@ -28,6 +28,9 @@ BATCH_ROWS = 65_536
 Values = Ints | list[str] | Ragged[Any]
 _VALUES: Mapping[str, Any] = {"ints": np.int64, "floats": np.float32}
 
+ENCODED = "mmctr_kit"
+"""The key in the metadata of a file of encoded vectors: how each column was encoded, as JSON."""
+
 
 def ints(values: Values) -> Ints:
     """A column of integers, narrowed for the type checker."""
@@ -83,6 +86,21 @@ def column_names(path: Path) -> list[str]:
     """The names of a parquet file's columns."""
     with open_parquet(path) as handle:
         return list(handle.schema_arrow.names)
+
+
+def require_all_items(path: Path, n_items: int) -> None:
+    """Raise DataError for a file of ``items encode`` with fewer rows than there are items.
+
+    It has a row for every item of its data, so it was made of a smaller set, whose items are
+    others. A file that was made otherwise may leave items out.
+    """
+    with open_parquet(path) as handle:
+        rows, said = handle.metadata.num_rows, handle.schema_arrow.metadata or {}
+    if ENCODED.encode() in said and rows < n_items:
+        raise DataError(
+            f"{path} has {rows:,} items and the data {n_items:,}, so it was encoded for other "
+            "data; expected a file that 'mmctr-kit items encode' made of this data"
+        )
 
 
 def read_columns(

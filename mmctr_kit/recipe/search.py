@@ -251,4 +251,4 @@ def _require_values(searched: Range, wanted: Sequence[Any], where: str) -> None:
 
 
 def _whole(number: float) -> bool:
-    return math.isclose(number, round(number), abs_tol=1e-6)
+    return math.isfinite(number) and math.isclose(number, round(number), abs_tol=1e-6)

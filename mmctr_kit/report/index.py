@@ -1,7 +1,9 @@
 """A page for every run, study and ablation of a folder, and an index page that links to them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from mmctr_kit.activity import doing
 from mmctr_kit.errors import MmctrKitError, UsageError
@@ -89,7 +91,8 @@ def _write_index(pages: Pages, root: Path) -> None:
         (entry.name, entry.kind, estimate_text(entry.oof), estimate_text(entry.valid))
         for entry in pages.written
     ]
-    links = [f"{entry.name}.html" for entry in pages.written]
+    # As bytes, since a name need not be UTF-8; a raw "javascript:x" would be an address.
+    links = [quote(os.fsencode(f"{entry.name}.html")) for entry in pages.written]
     caption = "The best valid AUC first. Of a study and an ablation the score is that of one run."
     table = Table(caption, ("page", "what", "OOF AUC", "valid AUC"), rows, left=2, links=links)
     notes = [f"No page of {name}: {why}" for name, why in pages.left_out.items()]

@@ -15,15 +15,17 @@ from mmctr_kit.files import read_json
 _MORE = ConfigDict(extra="allow", arbitrary_types_allowed=True)
 
 
-class _Score(TypedDict):
+class StoredScore(TypedDict):
+    """An estimate as JSON: its ``value``, its standard ``error`` and its number of rows."""
+
     value: float | None
     error: float | None
     n: int
 
 
 class _Aucs(TypedDict):
-    oof: _Score | None
-    valid: _Score | None
+    oof: StoredScore | None
+    valid: StoredScore | None
 
 
 class _Slice(TypedDict):
@@ -32,7 +34,7 @@ class _Slice(TypedDict):
     by: str
     slice: str
     rows: int
-    auc: _Score | None
+    auc: StoredScore | None
     errors: float | None
     mean_prediction: float
     mean_label: float
@@ -43,17 +45,17 @@ class _Slice(TypedDict):
 
 class _Metrics(TypedDict):
     __pydantic_config__ = _MORE  # type: ignore[misc]
-    valid: _Score | None
+    valid: StoredScore | None
     test_tied_share: float
     alarm: str | None
-    oof: NotRequired[_Score | None]
-    valid_logloss: NotRequired[_Score | None]
-    valid_gauc: NotRequired[_Score | None]
-    oof_logloss: NotRequired[_Score | None]
-    oof_gauc: NotRequired[_Score | None]
-    fold_models_valid: NotRequired[_Score | None]
-    recipe_oof: NotRequired[_Score | None]
-    recipe_valid: NotRequired[_Score | None]
+    oof: NotRequired[StoredScore | None]
+    valid_logloss: NotRequired[StoredScore | None]
+    valid_gauc: NotRequired[StoredScore | None]
+    oof_logloss: NotRequired[StoredScore | None]
+    oof_gauc: NotRequired[StoredScore | None]
+    fold_models_valid: NotRequired[StoredScore | None]
+    recipe_oof: NotRequired[StoredScore | None]
+    recipe_valid: NotRequired[StoredScore | None]
     seeds: NotRequired[Mapping[str, _Aucs]]
     transductive: NotRequired[bool]
     slices: NotRequired[Sequence[_Slice]]

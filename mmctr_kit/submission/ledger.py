@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, tzinfo
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -28,12 +28,10 @@ from mmctr_kit.files import locked, regular
 from mmctr_kit.metrics.auc import rank_correlation
 from mmctr_kit.metrics.estimate import UNKNOWN, Estimate
 from mmctr_kit.runs.run import Run
+from mmctr_kit.runs.stored import StoredScore
 from mmctr_kit.submission.checks.catalog import CHECKS
 from mmctr_kit.submission.reading.archive import read_csv_bytes
 from mmctr_kit.submission.spec import challenge
-
-Number = dict[str, Any]
-"""An estimate as in metrics.json: value, error, n."""
 
 FEWEST = 3
 """With fewer scored submissions nothing is said about how ranks agree."""
@@ -66,8 +64,8 @@ class Submitted:
     task: str
     rows: int
     time: str
-    oof: Number | None
-    valid: Number | None
+    oof: StoredScore | None
+    valid: StoredScore | None
     kind: Literal["submitted"] = "submitted"
 
 

@@ -60,13 +60,14 @@ def test_sigterm_ends_cv_and_its_workers_with_one_line_and_143(
     assert not (runs / "din_demo" / "DONE").exists()
 
 
-def test_sigterm_is_left_to_whoever_set_it_before() -> None:
-    """As a program that calls the command line, and ends its own way, would."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_is_left_to_whoever_set_it_before(name: str) -> None:
+    """As a program that calls the command line, and ends its own way, would; or nohup."""
     code = (
         "import signal, sys\n"
-        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
+        f"signal.signal(signal.{name}, lambda *_: sys.exit(7))\n"
         "from mmctr_kit.cli import app\n"
-        "app.app = lambda *_, **__: signal.raise_signal(signal.SIGTERM)\n"
+        f"app.app = lambda *_, **__: signal.raise_signal(signal.{name})\n"
         "app.main()\n"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 7
@@ -74,7 +75,11 @@ def test_sigterm_is_left_to_whoever_set_it_before() -> None:
 
 @pytest.mark.parametrize(
     ("name", "code", "said"),
-    [("SIGTERM", 143, "stopped by SIGTERM"), ("SIGINT", 130, "interrupted")],
+    [
+        ("SIGTERM", 143, "stopped by SIGTERM"),
+        ("SIGHUP", 129, "stopped by SIGHUP"),
+        ("SIGINT", 130, "interrupted"),
+    ],
 )
 def test_any_command_that_is_stopped_says_so_in_one_line(name: str, code: int, said: str) -> None:
     program = (

@@ -9,6 +9,7 @@ import pytest
 
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.data.modalities import load_modality
+from mmctr_kit.data.parquet import ENCODED
 from mmctr_kit.embed.content import Content, read_dropped
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.recipe import Items
@@ -103,3 +104,14 @@ def test_a_file_that_is_absent_or_of_another_kind_is_one_line(
         _ = of(tiny, encoded=str(other)).held
     with pytest.raises(DataError, match="item 301 is not among items"):
         of(tiny, encoded=str(encoded(tmp_path / "e.parquet", 301))).vectors("text")
+
+
+def test_a_file_of_items_encode_that_was_made_of_fewer_items_is_refused(
+    tiny: ChallengeData, tmp_path: Path
+) -> None:
+    """A file that was made otherwise may leave items out; they have no text."""
+    path = encoded(tmp_path / "e.parquet", 100)
+    assert not of(tiny, encoded=str(path)).vectors("text")[101:].any()
+    pq.write_table(pq.read_table(path).replace_schema_metadata({ENCODED: "{}"}), path)
+    with pytest.raises(DataError, match=r"e.parquet has 100 items and the data 300, so it was"):
+        of(tiny, encoded=str(path)).vectors("text")

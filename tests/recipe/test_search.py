@@ -57,6 +57,7 @@ def test_a_search_makes_no_other_run() -> None:
         ("training.epochs", {"int": [1, 2], "choice": [1]}, "found choice and int"),
         ("training.epochs", {"int": [3, 1]}, "low < high"),
         ("training.epochs", {"int": [1, 4], "step": 2}, "miss 4"),
+        ("training.clip_norm", {"float": [0.0, 1.7e308], "step": 1e-300}, "miss 1.7e"),
         ("training.epochs", {"int": [1, 4], "step": 1.5}, "a whole number"),
         ("training.epochs", {"int": [0, 4], "log": True}, "above 0"),
         ("training.epochs", {"int": [False, True]}, "true and false are no numbers"),

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -40,6 +41,21 @@ def test_the_index_links_to_a_page_of_each_run_the_best_first_and_names_what_has
     read = Reader(text)
     assert read.open == []
     assert "next" not in [a["id"] for a in read.all("section")]
+
+
+def test_a_link_is_to_the_page_whatever_the_name_of_the_run(
+    everything: Path, tmp_path: Path
+) -> None:
+    root, out = tmp_path / "runs", tmp_path / "pages"
+    root.mkdir()
+    names = ["javascript:alert(1)", "50%25", "a#b?c"]
+    for name in names:
+        (root / name).symlink_to(everything / "alpha")
+    write_all(root, tmp_path / "submissions", out)
+    links = [str(a["href"]) for a in Reader((out / INDEX).read_text("utf-8")).all("a")]
+    to_pages = [urlsplit(link) for link in links if ".html" in link]
+    assert sorted(unquote(to.path) for to in to_pages) == sorted(f"{n}.html" for n in names)
+    assert {to.scheme for to in to_pages} == {""}
 
 
 def test_a_file_that_is_no_report_stops_it_before_a_page_is_written(

@@ -154,6 +154,7 @@ def test_a_damaged_line_is_named_and_the_others_are_read(
         "[1]",
         json.dumps(entry | {"kind": "sold"}),
         json.dumps(entry | {"rows": "many"}),
+        json.dumps(entry | {"valid": {"value": 0.5, "se": 0.1, "n": 9}}),
         json.dumps({k: v for k, v in entry.items() if k != "run"}),
         '{"kind": "scored", "sha256": "x", "task": "Task1", "auc": 97, "time": "", "note": ""}',
         whole.strip(),
@@ -162,7 +163,7 @@ def test_a_damaged_line_is_named_and_the_others_are_read(
     found = read_ledger(book)
     assert [e.sha256 for e in found.submitted] == [entry["sha256"]]
     assert [line.split(" cannot be read")[0] for line in found.damaged] == [
-        f"{book} line {i}" for i in range(1, 7)
+        f"{book} line {i}" for i in range(1, 8)
     ]
 
 

@@ -19,6 +19,10 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of numbers that count from 1970."""
 _LATEST = 4_102_444_800  # the year 2100, in seconds
 _EARLIEST = 86_400 * 365 * 5  # 1975: an earlier moment is a number of another kind
+_NO_IDS = pa.array(
+    [None, "", "nan", "NaN", "None", "NULL", "null", "<NA>", "\\N"], pa.large_string()
+)
+"""What programs write for an id that they lack; as an id it would make one user of many."""
 
 
 def ids(batch: Batch, column: str, strip: bool) -> pa.LargeStringArray:
@@ -31,7 +35,7 @@ def ids(batch: Batch, column: str, strip: bool) -> pa.LargeStringArray:
             f"{batch.row(at)}: {column} {values[at].as_py()!r} has blanks around it, and would be "
             f"another id than {trimmed[at].as_py()!r}; set interactions.strip=true if they are one"
         )
-    empty = np.flatnonzero(pc.fill_null(pc.equal(trimmed, ""), True))
+    empty = np.flatnonzero(pc.fill_null(pc.is_in(trimmed, _NO_IDS), True))
     if len(empty):
         raise BadCellsError(batch, column, empty, "an id in every row", missing=True)
     return trimmed if strip else values
@@ -120,6 +124,27 @@ def moments(batch: Batch, column: str, unit: str) -> NDArray[Any]:
         raise BadCellsError(batch, column, rows, "a time in every row", missing=True)
     milliseconds = pc.cast(values, pa.timestamp("ms", values.type.tz), safe=False)
     return np.asarray(pc.cast(milliseconds, pa.int64()), np.int64)
+
+
+def early_and_late(found: Ints, unit: str) -> tuple[int | None, bool]:
+    """The first row of early 1970, None if there is none; and whether a row is after 1975.
+
+    ``found`` (rows,) is milliseconds that had the unit ``unit``. Both in one log say that some rows
+    have a larger unit: seconds that are read as milliseconds lie in the first weeks of 1970.
+    """
+    smaller = unit in ("ms", "us", "ns")
+    early = np.flatnonzero((found > 0) & (found <= _LATEST) & smaller)
+    late = bool((found >= _EARLIEST * 1000).any())
+    return (int(early[0]) if len(early) else None), late
+
+
+def has_zone(batch: Batch, column: str) -> bool:
+    """Whether the column's dates have a time zone; :func:`moments` has accepted them all."""
+    values = batch.columns[column]
+    if pa.types.is_temporal(values.type):
+        return getattr(values.type, "tz", None) is not None
+    found = pc.match_substring_regex(texts(values.slice(0, 1)), _ZONE)
+    return bool(found[0].as_py())
 
 
 def _exact_numbers(batch: Batch, column: str) -> NDArray[Any]:

@@ -151,7 +151,8 @@ def _rule_lines(sample: Sample, roles: Roles) -> Iterator[str]:
         if len(set(column.values)) == 1:
             yield f"  # {name} is {column.values[0]} in all rows read, so that each is a positive"
         else:
-            yield f"  positive: {name} == {'1' if '1' in column.values else 'true'}"
+            true = next(v for v in ("1", "true", "True") if v in column.values)
+            yield f"  positive: {name} == {true}"
     elif role == "watch":
         yield f"  positive: {name} >= 1  # watched to its end"
     elif role == "event":

@@ -15,6 +15,8 @@ from mmctr_kit.data.contract import SPLITS
 from mmctr_kit.data.folds import user_hash
 from mmctr_kit.datasets.imports.bad_cells import BadCellsError, BadRows
 from mmctr_kit.datasets.imports.cells import (
+    early_and_late,
+    has_zone,
     ids,
     matches,
     moments,
@@ -103,6 +105,8 @@ class _Reader:
         self.table, self.split = spec.interactions, spec.split
         self.logged = spec.rows.negatives == "logged"
         self.unit: str = self.table.time_unit
+        self.zoned: bool | None = None
+        self.early, self.late = "", False
         self.guessed = guessed
         self.positive = _rule(self.table.positive, header_names, "positive")
         self.negative = _rule(self.table.negative, header_names, "negative")
@@ -163,7 +167,29 @@ class _Reader:
     def _moments(self, batch: Batch, column: str) -> NDArray[Any]:
         if self.unit == "auto":
             self.unit = time_unit(batch, column)
-        return moments(batch, column, self.unit)
+        found = moments(batch, column, self.unit)
+        self._require_alike(batch, column, found)
+        return found
+
+    def _require_alike(self, batch: Batch, column: str, found: NDArray[Any]) -> None:
+        """Raise DataError if the times of this batch and those before have not one meaning."""
+        if self.unit == "iso":
+            zoned = has_zone(batch, column)
+            if self.zoned not in (None, zoned):
+                raise DataError(
+                    f"{batch.row(0)}: {column} has {'a' if zoned else 'no'} time zone, unlike the "
+                    "rows before; expected one in all rows of all files, or in none"
+                )
+            self.zoned = zoned
+        early, late = early_and_late(found, self.unit)
+        if early is not None:
+            self.early = self.early or batch.row(early)
+        self.late |= late
+        if self.early and self.late:
+            raise DataError(
+                f"{self.early}: {column} lies in the first weeks of 1970 in time_unit {self.unit}, "
+                "others after 1975; expected one unit in all rows (are these seconds?)"
+            )
 
     def _label(self, batch: Batch) -> Ints8:
         label = np.full(len(batch), NEITHER, np.int8)

@@ -133,7 +133,8 @@ def _json_rows(source: Source, file: BinaryIO) -> Iterator[tuple[int, dict[str, 
         if not line.strip():
             continue
         try:
-            row = json.loads(line, parse_float=str)  # as written: a float would round an id
+            # Floats as written, since they would round an id; NaN is null, as in parquet.
+            row = json.loads(line, parse_float=str, parse_constant=lambda _: None)
         except ValueError as e:
             why = "the whole file is one list" if line.lstrip()[:1] == b"[" else first_line(e)
             raise DataError(

@@ -31,6 +31,8 @@ def text_header(table: Table, source: Source) -> list[str]:
     kind = format_of(table, source)
     with opened(source) as (_, file):
         line = file.readline()
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{source} is in UTF-16; save it as UTF-8 (iconv -f utf-16 -t utf-8)")
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -10,13 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmctr_kit.data.contract import Modality
+from mmctr_kit.data.parquet import ENCODED
 from mmctr_kit.embed.encode.report import ItemFault
 from mmctr_kit.errors import RunError
 from mmctr_kit.files import regular, write_whole
 from mmctr_kit.metrics.ranks import Floats32
-
-METADATA = "mmctr_kit"
-"""The key in the file's metadata: JSON that says of each column how it was encoded."""
 
 
 def write_shard(
@@ -63,7 +61,7 @@ def write_encoded(
     A column is a list<float32> of fixed size, NULL for an item without a vector. One shard of each
     modality is in memory at a time.
     """
-    said = {METADATA: json.dumps(metadata, sort_keys=True)}
+    said = {ENCODED: json.dumps(metadata, sort_keys=True)}
 
     def write(to: Path) -> None:
         writer = None
@@ -87,7 +85,7 @@ def write_encoded(
 def encoders_of(path: Path) -> dict[str, dict[str, Any]]:
     """What a file's metadata says of the encoder of each column; empty if it says nothing."""
     try:
-        said = (pq.read_schema(path).metadata or {}).get(METADATA.encode(), b"{}")
+        said = (pq.read_schema(path).metadata or {}).get(ENCODED.encode(), b"{}")
         return dict(json.loads(said))
     except (OSError, pa.ArrowException, ValueError):
         return {}

@@ -134,7 +134,7 @@ def test_ids_are_texts_and_blanks_are_refused_or_stripped() -> None:
     assert ids(batch(" 7"), "x", True).to_pylist() == ["7"]
     with pytest.raises(DataError, match=r"row 11: x ' 7' has blanks around it.*strip=true"):
         ids(batch("7", " 7"), "x", False)
-    for empty in ("", None):
+    for empty in ("", None, "NULL", "nan", "None", r"\N"):
         with pytest.raises(DataError, match="row 11: no x"):
             ids(batch("7", empty), "x", True)
 

@@ -61,6 +61,7 @@ def log_of(folder: Path, header: str, *rows: str) -> tuple[dict[str, Any], str]:
     [
         ("uid,iid,ts,click", ("a,x,1577836800,1", "a,y,1577836801,0"), "click == 1", "logged"),
         ("uid,iid,ts,click", ("a,x,1577836800,1", "a,y,1577836801,1"), None, "popularity"),
+        ("u,iid,ts,click", ("a,x,1577836800,True", "a,y,1,False"), "click == True", "logged"),
         (
             "visitorid,itemid,timestamp,event",
             ("1,2,1577836800000,view", "1,3,1577836800001,addtocart", "1,3,1577836800002,Buy"),

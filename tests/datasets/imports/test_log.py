@@ -122,3 +122,23 @@ def test_an_order_that_floats_would_round_is_refused(tmp_path: Path, second: str
     text = f"user,item,time,rating\n1,1,{2**62},5\n2,1,{second},1\n"
     with pytest.raises(DataError, match=r"4\.61.*e\+18 stands among fractions; whole"):
         of_text(tmp_path, text, interactions={"time_unit": "order"})
+
+
+def test_dates_with_and_without_a_zone_in_two_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item,time,rating\n1,1,2024-01-01 10:00:00,5\n")
+    (tmp_path / "b.csv").write_text("user,item,time,rating\n1,2,2024-01-01T10:00:00+09:00,5\n")
+    spec = spec_of(interactions={"files": ["a.csv", "b.csv"], "time_unit": "iso"})
+    with pytest.raises(DataError, match=r"b\.csv, line 2: time has a time zone, unlike the rows"):
+        read_log(spec, tmp_path, lambda *_: None)
+
+
+def test_seconds_among_milliseconds_are_refused(tmp_path: Path) -> None:
+    head, seconds, milliseconds = "user,item,time,rating\n", "1,1,1704110400,5\n", "1,2,{}000,5\n"
+    text = head + milliseconds.format(1704110401) + seconds
+    with pytest.raises(DataError, match=r"line 3: time lies in the first weeks of 1970"):
+        of_text(tmp_path, text, interactions={"time_unit": "ms"})
+    for name, row in (("a", seconds), ("b", milliseconds.format(1704110401))):
+        (tmp_path / f"{name}.csv").write_text(head + row)
+    spec = spec_of(interactions={"time_unit": "ms", "files": ["a.csv", "b.csv"]})
+    with pytest.raises(DataError, match=r"a\.csv, line 2: time lies in the first weeks of 1970"):
+        read_log(spec, tmp_path, lambda *_: None)

@@ -101,6 +101,7 @@ def test_lists_of_json_lines_stay_lists(tmp_path: Path) -> None:
             "cannot be read to its end",
         ),
         ("t.zip", b"no zip", "not a readable zip"),
+        ("t.csv", "user\n1\n".encode("utf-16"), "is in UTF-16; save it as UTF-8"),
     ],
 )
 def test_a_broken_table_is_named_with_its_row(
@@ -126,6 +127,11 @@ def test_numbers_of_json_lines_keep_the_digits_that_are_written(tmp_path: Path) 
     (tmp_path / "t.jsonl").write_text('{"c": 9007199254740993.0}\n{"c": 9007199254740993}\n')
     column = read(tmp_path, "c", files="t.jsonl")[0].columns["c"]
     assert column.to_pylist() == ["9007199254740993.0", "9007199254740993"]
+
+
+def test_nan_of_json_lines_is_no_value(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"c": NaN}\n{"c": 1}\n')
+    assert read(tmp_path, "c", files="t.jsonl")[0].columns["c"].to_pylist() == [None, "1"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmctr_kit.embed.encode.file import METADATA, faults_of, write_encoded, write_shard
+from mmctr_kit.data.parquet import ENCODED
+from mmctr_kit.embed.encode.file import faults_of, write_encoded, write_shard
 from mmctr_kit.embed.encode.report import ItemFault
 from mmctr_kit.errors import RunError
 
@@ -36,7 +37,7 @@ def test_vectors_are_keyed_by_item_id_and_missing_ones_are_null(
         assert (kind.list_size, kind.value_type) == (2, pa.float32())
         assert table.column(name).to_pylist() == [[2, 3], None, [0, 1], None, [4, 5]]
     assert table.column("item_id").to_pylist() == [1, 2, 3, 4, 5]
-    assert json.loads(table.schema.metadata[METADATA.encode()]) == {"text": {"encoder": "x"}}
+    assert json.loads(table.schema.metadata[ENCODED.encode()]) == {"text": {"encoder": "x"}}
 
 
 def test_the_same_shards_give_the_same_bytes(shards: list[Path], tmp_path: Path) -> None:
