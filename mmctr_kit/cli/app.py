@@ -163,7 +163,10 @@ def _terminated_as_interrupted() -> Iterator[list[int]]:
     that is empty until a signal comes, and then holds its number.
     """
     ended: list[int] = []
-    ours = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+    asked = [signal.SIGTERM]
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        asked.append(signal.SIGHUP)
+    ours = [each for each in asked if signal.getsignal(each) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         ours = []
 
