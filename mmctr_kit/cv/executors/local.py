@@ -15,6 +15,7 @@ from mmctr_kit.cv.executors.base import Resources, WorkerConfig
 from mmctr_kit.cv.fold import FitContext, FoldActivity, Job, Listener, Progress, fit_fold
 from mmctr_kit.data.dataset import ChallengeData
 from mmctr_kit.errors import GpuFailureError, MemoryShortageError, RunError
+from mmctr_kit.files import remove_leftovers
 from mmctr_kit.items.features import ItemFeatures
 from mmctr_kit.processes import KILLED, WorkerExit, WorkerPool, peak_process_bytes
 from mmctr_kit.recipe import Recipe
@@ -76,7 +77,11 @@ class LocalExecutor:
         began = time.perf_counter()
         count = min(resources.workers, len(jobs))
         if count > 1:
-            _fit_in_processes(context, resources, jobs, listen, count)
+            try:
+                _fit_in_processes(context, resources, jobs, listen, count)
+            finally:  # a worker that was ended, as by Ctrl-C, may have been writing
+                for job in jobs:
+                    remove_leftovers(context.writer.fold(*job).path)
             return
         from mmctr_kit.training.device import prepare
 
