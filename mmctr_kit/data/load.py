@@ -204,7 +204,7 @@ def by_item_id(
     largest = np.maximum(values.max(axis=1, initial=0), -values.min(axis=1, initial=0))
     if (worst := float(largest.max(initial=0))) > MAX_SQUARED:
         raise DataError(
-            f"{where} holds {worst:.3g} for item {ids[largest.argmax()]}; expected up to "
+            f"{where} holds {worst:.3g} for item {ids[largest.argmax()]}; expected values up to "
             f"{MAX_SQUARED:g}, whose squares float32 holds: encode the item again"
         )
     table = np.zeros((n_items + 1, values.shape[1]), np.float32)

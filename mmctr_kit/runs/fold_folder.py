@@ -61,7 +61,8 @@ class FoldFolder:
 
     def require_made_of(self, identity: str) -> None:
         """Raise RunError if the folder was copied here from another fold model or run."""
-        made_of = self.timings().get(MADE_OF)  # an earlier version noted none
+        # An earlier version noted none; what is in the place of a folder, its writer will name.
+        made_of = self.timings().get(MADE_OF) if self.path.is_dir() else None
         if made_of not in (None, identity):
             raise RunError(
                 f"{self.path} is of another run or fold model, whose recipe, data, fold or seed "

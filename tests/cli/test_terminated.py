@@ -87,6 +87,7 @@ def test_any_command_that_is_stopped_says_so_in_one_line(name: str, code: int, s
         "import mmctr_kit.runs.run\n"
         "from mmctr_kit.cli.app import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # tests may be run by nohup
         f"mmctr_kit.runs.run.all_runs = lambda _: signal.raise_signal(signal.{name})\n"
         "sys.argv = ['mmctr-kit', 'runs']\n"
         "main()\n"

@@ -177,8 +177,8 @@ class _Reader:
             zoned = has_zone(batch, column)
             if self.zoned not in (None, zoned):
                 raise DataError(
-                    f"{batch.row(0)}: {column} has {'a' if zoned else 'no'} time zone, unlike the "
-                    "rows before; expected one in all rows of all files, or in none"
+                    f"{batch.row(0)}: {column} has {'a' if zoned else 'no'} time zone, and an "
+                    "earlier part of the log differs; expected one in all files, or in none"
                 )
             self.zoned = zoned
         early, late = early_and_late(found, self.unit)
