@@ -107,10 +107,11 @@ def require_root(root: Path) -> None:
     """
     if not root.is_dir():
         raise UsageError(f"there is no folder '{root}' (--runs); 'mmctr-kit cv' makes one")
-    if not os.access(root, os.R_OK | os.X_OK):
+    from mmctr_kit.files import may_enter
+
+    if not may_enter(root):
         raise UsageError(f"'{root}' (--runs) may not be entered; mend its permissions")
-    inside = sorted(path for path in root.glob("[!.]*") if path.is_dir())
-    shut = [path.name for path in inside if not os.access(path, os.R_OK | os.X_OK)]
+    shut = sorted(path.name for path in root.glob("[!.]*") if not may_enter(path))
     if shut:
         them = f"{plural(len(shut), 'folder')} in '{root}' may not be entered"
         warnings.warn(f"{them}, and nothing of them is shown: {', '.join(shut)}", stacklevel=2)

@@ -42,8 +42,7 @@ from mmctr_kit.data.ragged import Ragged
 from mmctr_kit.errors import DataError, UsageError
 from mmctr_kit.metrics.ranks import Floats, Floats32, Ints, earlier_equals, group_starts
 
-_FORMAT = 1
-_ROWS_FORMAT = 3
+_FORMAT, _ROWS_FORMAT = 1, 3
 MAX_TAG = 10_000_000
 """The largest tag id: models hold a vector for every id up to the largest, used or not."""
 MOST_TAGS = 1_000
@@ -166,10 +165,11 @@ def load_own(data: ChallengeData, path: Path) -> Floats32:
 def load_encoded(data: ChallengeData, path: Path, column: str) -> Floats32:
     """(n_items + 1, d) float32: a vector column of a file like those of ``items encode``, cached.
 
-    The row of an item whose vector is null, or that the file lacks, is zero."""
+    The row of an item whose vector is null, or that the file lacks, is zero.
+    """
+    require_all_items(path, data.n_items)
 
     def build() -> tuple[Arrays, dict[str, Any]]:
-        require_all_items(path, data.n_items)
         ids, vectors = read_vectors(path, "item_id", column, skip_nulls=True)
         table = by_item_id(ids, vectors, data.n_items, f"{path}: {column}", complete=False)
         return {"table": table}, {}

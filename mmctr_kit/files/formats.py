@@ -35,6 +35,14 @@ def regular(path: Path) -> Path:
     return path
 
 
+def may_enter(folder: Path) -> bool:
+    """Whether this user may list a folder and open what is in it; so it is if it is not there."""
+    try:
+        return not folder.is_dir() or os.access(folder, os.R_OK | os.X_OK)
+    except PermissionError:  # nor the folder that it is in
+        return False
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's bytes, in hexadecimal; OSError if it cannot be read."""
     with regular(path).open("rb") as file:

@@ -1,6 +1,5 @@
 """Which tasks' rules a run keeps: a verdict for each task, through all runs of a blend."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from mmctr_kit.audit.findings import Finding, Level
 from mmctr_kit.data.contract import Task
 from mmctr_kit.errors import MmctrKitError
+from mmctr_kit.files import may_enter
 from mmctr_kit.runs.notes import RunNotes, notes_on
 from mmctr_kit.runs.run import Run, is_run
 from mmctr_kit.runs.seal import DamagedError, noting_damage
@@ -157,7 +157,7 @@ def _broken(
         source = _source(Path(place), root / name)
         if name in above:  # a run that replaced its own source
             why = f"is blended into {run.name}, and was replaced since"
-        elif source is None and not all(map(_may_enter, (Path(place), root / name))):
+        elif source is None and not all(map(may_enter, (Path(place), root / name))):
             why = f"is blended into {run.name}, but in a folder that may not be entered"
         elif source is None and (is_run(Path(place)) or is_run(root / name)):
             why = f"is blended into {run.name}, but unfinished: it has no DONE"
@@ -196,11 +196,3 @@ def _facts(run: Run) -> tuple[Facts, dict[str, str]]:
 def _source(*places: Path) -> Run | None:
     """The finished run at the first of the places that has one."""
     return next((run for run in map(Run, places) if run.finished and is_run(run.path)), None)
-
-
-def _may_enter(place: Path) -> bool:
-    """Whether a folder may be entered, or is not there."""
-    try:
-        return not place.is_dir() or os.access(place, os.R_OK | os.X_OK)
-    except PermissionError:  # nor the folder that it is in
-        return False

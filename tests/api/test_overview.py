@@ -129,7 +129,7 @@ def test_a_folder_that_may_not_be_entered_is_told_of_and_the_others_are_listed(
     def access(path: Path, _: int) -> bool:
         return Path(path) != shut
 
-    monkeypatch.setattr("mmctr_kit.api.overview.os.access", access)
+    monkeypatch.setattr("os.access", access)
     with pytest.warns(UserWarning, match=r"1 folder in '.*' may not be entered.*: second"):
         mmctr_kit.verify_runs(runs=copy)
     shut = copy

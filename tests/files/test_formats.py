@@ -13,6 +13,7 @@ from mmctr_kit.errors import RunError
 from mmctr_kit.files import (
     file_sha256,
     load_arrays,
+    may_enter,
     read_columns,
     read_json,
     regular,
@@ -94,3 +95,19 @@ def test_a_fifo_a_device_or_a_folder_in_a_file_s_place_is_one_line(
 def test_the_sha256_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc" * 100_000)
     assert file_sha256(tmp_path / "x") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_folder_may_be_entered_that_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shut").mkdir()
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).name != "shut")
+    assert may_enter(tmp_path)
+    assert may_enter(tmp_path / "gone")
+    assert not may_enter(tmp_path / "shut")
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    assert not may_enter(tmp_path / "shut" / "inside")

@@ -180,7 +180,7 @@ def test_a_source_in_a_folder_that_may_not_be_entered_is_unclear(
     def access(path: Path, _: int) -> bool:
         return Path(path).name != "shut"
 
-    monkeypatch.setattr("mmctr_kit.submission.verdicts.os.access", access)
+    monkeypatch.setattr("os.access", access)
     assert verdicts(blend, tmp_path) == ["unclear: unchecked"] * 3
     assert "in a folder that may not be entered" in texts(blend, tmp_path, Task.TASK1)[0]
 
